@@ -1,0 +1,169 @@
+"""When to stop sampling an instance: at its r-th pass in index order. Pure.
+
+Samples finish in any order, and short ones first. Deciding in arrival order would prefer the
+short ones; here index n counts only once every lower index is judged, so the tally is that of
+samples drawn one after the other.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from passuntil.errors import UsageError
+from passuntil.records import Outcome, Tally
+
+__all__ = ["InstanceState", "StopRule"]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """Stop at the first n with at least `passes` passes and n >= `min_samples`, or at `budget`.
+
+    Parameters
+    ----------
+    passes : int
+        Required passes r, >= 1.
+    min_samples : int
+        Floor m, 1 <= m <= budget.
+    budget : int
+        Most samples M, >= 1.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its range.
+    """
+
+    passes: int = 1
+    min_samples: int = 1
+    budget: int = 100_000
+
+    def __post_init__(self) -> None:
+        if self.budget < 1:
+            raise UsageError(f"budget: got {self.budget}; allowed: >= 1; raise it.")
+        if not 1 <= self.passes <= self.budget:
+            raise UsageError(
+                f"passes: got {self.passes}; allowed: 1 ... budget={self.budget}; "
+                "lower passes or raise budget."
+            )
+        if not 1 <= self.min_samples <= self.budget:
+            raise UsageError(
+                f"min_samples: got {self.min_samples}; allowed: 1 ... budget={self.budget}; "
+                "lower min_samples or raise budget."
+            )
+
+
+class InstanceState:
+    """The judged samples of one instance and what they decide.
+
+    Verdicts come in any order through `observe`; the state commits the contiguous prefix of
+    indices and closes when the rule says so. Its tally is a function of the verdicts alone, not
+    of the order in which they came.
+
+    Attributes
+    ----------
+    n_committed : int
+        Length of the judged prefix; samples 1 ... n_committed count.
+    n_passes : int
+        Passes among them.
+    limit : int
+        No sample above this index can count any more: the rule's stop lies at or below it.
+    is_closed : bool
+        Whether the stop is known and every index up to it is judged.
+
+    Examples
+    --------
+    >>> state = InstanceState(StopRule(passes=1, budget=100))
+    >>> state.observe(3, True)  # the stop is at 3 or before
+    >>> state.limit, state.is_closed
+    (3, False)
+    >>> state.observe(1, False)
+    >>> state.observe(2, False)
+    >>> state.tally()
+    Tally.stopped(passes=1, trials=3)
+    """
+
+    __slots__ = ("_ahead", "_ahead_passes", "is_closed", "limit", "n_committed", "n_passes", "rule")
+
+    def __init__(self, rule: StopRule) -> None:
+        self.rule = rule
+        self.n_committed = 0
+        self.n_passes = 0
+        self.limit = rule.budget
+        self.is_closed = False
+        self._ahead: dict[int, bool] = {}  # judged beyond the prefix
+        self._ahead_passes: list[int] = []  # indices of passes among them, ascending
+
+    def is_judged(self, index: int) -> bool:
+        """Whether this index has a verdict."""
+        return index <= self.n_committed or index in self._ahead
+
+    def observe(self, index: int, is_pass: bool) -> None:
+        """Take the verdict of one sample.
+
+        A verdict above `limit` is overrun and changes nothing.
+
+        Raises
+        ------
+        UsageError
+            The index is below 1 or has a verdict already.
+        """
+        if index > self.limit:
+            return
+        if index < 1 or self.is_judged(index):
+            raise UsageError(
+                f"index: got {index}; allowed: an unjudged index from 1 to {self.limit}; "
+                "observe each sample once."
+            )
+        if index == self.n_committed + 1:
+            self._commit(is_pass)
+            while not self.is_closed and self.n_committed + 1 in self._ahead:
+                self._commit(self._ahead.pop(self.n_committed + 1))
+        else:
+            self._ahead[index] = is_pass
+            if is_pass:
+                bisect.insort(self._ahead_passes, index)
+        self._lower_limit()
+
+    def observe_prefix(self, verdicts: Iterable[int]) -> None:
+        """Take the verdicts of the next indices in order, as a ledger holds them."""
+        for verdict in verdicts:
+            self.observe(self.n_committed + 1, bool(verdict))
+
+    def tally(self) -> Tally:
+        """Return the tally of the committed prefix; ``Tally.open`` until the state is closed."""
+        rule, n, c = self.rule, self.n_committed, self.n_passes
+        if not self.is_closed:
+            return Tally(Outcome.OPEN, c, n, rule.min_samples)
+        if c < rule.passes:
+            return Tally(Outcome.CENSORED, c, n, rule.min_samples)
+        if rule.min_samples > 1 and n == rule.min_samples:
+            return Tally(Outcome.FLOOR_REACHED, c, n, rule.min_samples)
+        return Tally(Outcome.STOPPED, c, n, rule.min_samples)
+
+    def _commit(self, is_pass: bool) -> None:
+        self.n_committed += 1
+        if is_pass:
+            self.n_passes += 1
+            if self._ahead_passes and self._ahead_passes[0] == self.n_committed:
+                del self._ahead_passes[0]
+        rule = self.rule
+        has_stopped = self.n_passes >= rule.passes and self.n_committed >= rule.min_samples
+        self.is_closed = has_stopped or self.n_committed == rule.budget
+        if self.is_closed:
+            self.limit = self.n_committed
+            self._ahead.clear()
+            self._ahead_passes.clear()
+
+    def _lower_limit(self) -> None:
+        if self.is_closed:
+            return
+        missing = self.rule.passes - self.n_passes
+        if missing <= 0:  # only the floor is left
+            self.limit = min(self.limit, self.rule.min_samples)
+        elif len(self._ahead_passes) >= missing:
+            # unjudged indices can only bring the stop forward
+            decisive = self._ahead_passes[missing - 1]
+            self.limit = min(self.limit, max(decisive, self.rule.min_samples))
