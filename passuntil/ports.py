@@ -124,7 +124,7 @@ class Sampler(Protocol):
 
 
 class Checker(Protocol):
-    """Judges completions of one task. Thread-safe: a pool calls `check` from `concurrency` threads."""
+    """Judges completions. Thread-safe: a pool calls `check` from `concurrency` threads."""
 
     @property
     def concurrency(self) -> int:
