@@ -83,6 +83,11 @@ class Sampler(Protocol):
         """Number of requests in flight that keeps the engine full."""
         ...
 
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """What a run records of the engine: name, versions, device, dtype; JSON values."""
+        ...
+
     def submit(self, requests: Sequence[SampleRequest]) -> None:
         """Take requests; returns before they are finished.
 
