@@ -1,0 +1,1 @@
+"""Checkers: exact answers, code tests, and the pool that calls them."""

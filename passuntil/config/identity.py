@@ -1,0 +1,70 @@
+"""Which keys of a job decide its samples and verdicts, so that a run is not resumed with others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["decisive", "diff_jobs", "fingerprint"]
+
+_RULE = ("passes", "min_samples", "budget", "seed", "seeding")
+_MODEL = ("path", "revision")
+_TASK = ("digest", "format", "limit", "checker")
+_ENGINE = ("kind", "dtype", "tokenizer")
+_CHECKER = ("unsafe_no_sandbox",)
+
+
+def decisive(job: Mapping[str, Any]) -> dict[str, object]:
+    """Return the deciding values of ``Job.to_json()`` by dotted key.
+
+    Items count by name, not by place; a task's decoding is what results, wherever it is written.
+    A task file counts by its content, a local model by its path.
+    """
+    flat: dict[str, object] = {key: job[key] for key in _RULE}
+    for model in job["family"]:
+        for key in _MODEL:
+            flat[f"family.{model['name']}.{key}"] = model[key]
+    for task in job["tasks"]:
+        prefix = f"tasks.{task['name']}"
+        for key in _TASK:
+            flat.update(_flatten(f"{prefix}.{key}", task[key]))
+        patch = {k: v for k, v in task["sampling"].items() if v is not None}
+        flat.update(_flatten(f"{prefix}.sampling", {**job["sampling"], **patch}))
+    flat.update({f"engine.{key}": job["engine"][key] for key in _ENGINE})
+    flat.update({f"checker.{key}": job["checker"][key] for key in _CHECKER})
+    return flat
+
+
+def fingerprint(job: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the deciding values of ``Job.to_json()``."""
+    text = json.dumps(decisive(job), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def diff_jobs(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one line per deciding key that differs between two ``Job.to_json()``."""
+    before, after = decisive(old), decisive(new)
+    lines = []
+    for key in [*before, *(k for k in after if k not in before)]:
+        if key not in after:
+            lines.append(f"{key}: was {_show(before[key])}, is gone")
+        elif key not in before:
+            lines.append(f"{key}: was absent, is {_show(after[key])}")
+        elif before[key] != after[key]:
+            lines.append(f"{key}: was {_show(before[key])}, is {_show(after[key])}")
+    return lines
+
+
+def _flatten(prefix: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flatten(f"{prefix}.{key}", item)
+    else:
+        yield prefix, value
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

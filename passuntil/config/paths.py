@@ -1,0 +1,101 @@
+"""Where the models, tasks and jobs of a job file lie: bundled, in a folder, or on a hub."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from passuntil.errors import UsageError, nearest
+
+__all__ = ["bundled", "find_job", "find_model", "find_task", "is_hub_id"]
+
+BUILTIN = "builtin:"
+
+Kind = Literal["model", "task", "job"]
+
+_PLACES: dict[Kind, tuple[str, str]] = {
+    "model": ("family", ""),
+    "task": ("tasks", ".jsonl"),
+    "job": ("jobs", ".yaml"),
+}
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+def bundled(kind: Kind) -> dict[str, Path]:
+    """Return the bundled models (folders), tasks (files) or jobs (files) by name."""
+    folder, suffix = _PLACES[kind]
+    root = Path(str(resources.files("passuntil"))) / "demo" / folder
+    if not root.is_dir():
+        return {}
+    if kind == "model":
+        return {p.parent.name: p.parent for p in sorted(root.glob("*/config.json"))}
+    return {p.name.removesuffix(suffix): p for p in sorted(root.glob(f"*{suffix}"))}
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether the text is shaped like ``name`` or ``organisation/name``."""
+    return _HUB_ID.fullmatch(path) is not None and ".." not in path
+
+
+def find_model(path: str, base: Path) -> Path | None:
+    """Return the folder of a model, or None if `path` is a hub id."""
+    if path.startswith(BUILTIN):
+        return _find_bundled("model", path)
+    folder = base / Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UsageError(
+                f"got the folder {folder}; allowed: a folder with a model's config.json; "
+                "save the model there with save_pretrained, or correct the path."
+            )
+        return folder
+    if folder.exists():
+        raise UsageError(f"got the file {folder}; allowed: a folder; give the model's folder.")
+    if is_hub_id(path):
+        return None
+    raise UsageError(
+        f"got {path!r}; allowed: builtin:NAME, an existing folder (relative to the job file), or a "
+        f"hub id such as EleutherAI/pythia-70m; there is no folder {folder}."
+    )
+
+
+def find_task(path: str, base: Path) -> Path:
+    """Return the file of a task."""
+    if path.startswith(BUILTIN):
+        return _find_bundled("task", path)
+    file = base / Path(path).expanduser()
+    if file.is_file():
+        return file
+    raise UsageError(
+        f"got {path!r}; allowed: builtin:NAME or an existing .jsonl or .jsonl.gz file (relative to "
+        f"the job file); there is no file {file}."
+    )
+
+
+def find_job(path: str | Path) -> Path:
+    """Return the file of a job."""
+    if str(path).startswith(BUILTIN):
+        return _find_bundled("job", str(path))
+    file = Path(path).expanduser()
+    if file.is_file():
+        return file
+    raise UsageError(
+        f"job file: got {str(path)!r}, which is no file; allowed: a YAML file, or {BUILTIN}NAME "
+        f"with NAME a bundled job: {_listing(bundled('job'))}; correct the path."
+    )
+
+
+def _find_bundled(kind: Kind, path: str) -> Path:
+    name, known = path.removeprefix(BUILTIN), bundled(kind)
+    if name in known:
+        return known[name]
+    raise UsageError(
+        f"got {path!r}; allowed: {BUILTIN}NAME with NAME a bundled {kind}: {_listing(known)}; "
+        f"correct the name.{nearest(name, known)}"
+    )
+
+
+def _listing(known: dict[str, Path]) -> str:
+    return ", ".join(known) or "(none is bundled)"
