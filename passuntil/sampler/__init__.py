@@ -1,0 +1,1 @@
+"""What draws completions. Import an adapter from its own module: engines are heavy."""
