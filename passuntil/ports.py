@@ -136,6 +136,11 @@ class Checker(Protocol):
         """Number of threads that may usefully call `check` at once, >= 1."""
         ...
 
+    @property
+    def is_cheap(self) -> bool:
+        """Whether a check takes microseconds, so that a pool calls it without a thread or cache."""
+        ...
+
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         """Judge one completion. The same text of the same instance always gets the same verdict.
 

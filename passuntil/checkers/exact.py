@@ -104,7 +104,7 @@ class ExactChecker:
         normalise: Sequence[str] = ("strip",),
         extract: Extract | None = None,
         require_end: bool = False,
-        timeout_s: float = 5.0,
+        timeout_s: float = 1.0,
     ) -> None:
         for step in normalise:
             if step not in STEPS:
