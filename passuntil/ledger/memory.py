@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 from passuntil.errors import LedgerError
@@ -49,9 +50,7 @@ class MemoryLedger:
                 raise greedy_exists(result)
             seen.add(key)
         for block in blocks:
-            if block.verdicts or block.overrun_samples or block.overrun_tokens:
-                key = (block.model, block.task, block.instance)
-                self._blocks.setdefault(key, []).append(block)
+            self._keep(block)
         for result in greedy:
             self._greedy[result.model, result.task, result.instance] = result
 
@@ -80,6 +79,19 @@ class MemoryLedger:
     def close(self) -> None:
         """Release the store. Idempotent."""
         self._is_closed = True
+
+    def _keep(self, block: Block) -> None:
+        """Add the block; overrun alone goes to the block before it."""
+        held = self._blocks.setdefault((block.model, block.task, block.instance), [])
+        has_overrun = block.overrun_samples > 0 or block.overrun_tokens > 0
+        if block.verdicts or (has_overrun and not held):
+            held.append(block)
+        elif has_overrun:
+            held[-1] = replace(
+                held[-1],
+                overrun_samples=held[-1].overrun_samples + block.overrun_samples,
+                overrun_tokens=held[-1].overrun_tokens + block.overrun_tokens,
+            )
 
     def _require_open(self) -> None:
         if self._is_closed:
