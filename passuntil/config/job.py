@@ -23,8 +23,9 @@ from passuntil.config import identity
 from passuntil.config.paths import BUILTIN, find_model, find_task
 from passuntil.errors import UsageError, nearest
 from passuntil.ports import Decoding
+from passuntil.records import Instance
 from passuntil.stopping import StopRule
-from passuntil.tasks import FORMATS
+from passuntil.tasks import FORMATS, load_task
 
 __all__ = [
     "CheckerOptions",
@@ -219,8 +220,9 @@ class EngineSpec(_Spec):
     max_model_len: Positive | None = None
     gpu_memory_utilization: Share = 0.9
     kv_cache_memory_bytes: Positive | None = None
-    enforce_eager: bool = False
+    enforce_eager: bool | None = None
     tensor_parallel_size: Positive = 1
+    cpu_threads: Positive | None = None
     trust_remote_code: bool = False
     tokenizer: str | None = None
 
@@ -305,6 +307,11 @@ class Job(_Spec):
     def task_file(self, task: TaskSpec) -> Path:
         """Return the file of a task."""
         return find_task(task.path, self._base)
+
+    def instances(self, task: TaskSpec | str) -> list[Instance]:
+        """Read a task's instances, at most its `limit`."""
+        spec = self.task(task) if isinstance(task, str) else task
+        return load_task(spec.name, self.task_file(spec), spec.format, spec.limit)
 
     def to_json(self) -> dict[str, object]:
         """Return the job, defaults filled in, and the digest of each task file."""

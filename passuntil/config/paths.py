@@ -20,13 +20,14 @@ _PLACES: dict[Kind, tuple[str, str]] = {
     "task": ("tasks", ".jsonl"),
     "job": ("jobs", ".yaml"),
 }
+_DEMO = Path(str(resources.files("passuntil"))) / "demo"
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
 def bundled(kind: Kind) -> dict[str, Path]:
     """Return the bundled models (folders), tasks (files) or jobs (files) by name."""
     folder, suffix = _PLACES[kind]
-    root = Path(str(resources.files("passuntil"))) / "demo" / folder
+    root = _DEMO / folder
     if not root.is_dir():
         return {}
     if kind == "model":

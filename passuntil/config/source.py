@@ -94,8 +94,9 @@ class Source:
             )
             return
         try:
-            value = parse_yaml(value_text, origin).values
-            path = self._place(key.strip(), value)
+            parsed = parse_yaml(value_text, origin, has_lines=False)
+            self.problems += parsed.problems
+            path = self._place(key.strip(), parsed.values)
         except UsageError as error:
             self.problems.append(
                 str(error) if str(error).startswith(origin) else f"{origin}: {error}"
@@ -156,38 +157,36 @@ def _item(items: Sequence[object], rest: list[str], where: str) -> tuple[int, li
     )
 
 
-def parse_yaml(text: str, file: str) -> Source:
+def parse_yaml(text: str, file: str, *, has_lines: bool = True) -> Source:
     """Read one YAML document; repeated keys are noted, malformed text raises."""
-    loader = _Loader(text)
+    source = Source(file)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
-        source = Source(file)
         if node is not None:
-            source.values = _Reader(loader, source).read(node, ())
+            source.values = _Reader(loader, source, has_lines=has_lines).read(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark and has_lines else ""
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise UsageError(
-            f"{file}{where}: got malformed YAML: {what}; correct this line."
-        ) from error
+        raise UsageError(f"{file}{where}: got malformed YAML: {what}; correct it.") from error
     except yaml.reader.ReaderError as error:
         lines = text[: error.position].split("\n")
+        where = f":{len(lines)}:{len(lines[-1]) + 1}" if has_lines else ""
         raise UsageError(
-            f"{file}:{len(lines)}:{len(lines[-1]) + 1}: got malformed YAML: a control character; "
+            f"{file}{where}: got malformed YAML: a control character; "
             "remove it, or write it escaped in double quotes."
         ) from error
-    finally:
-        loader.dispose()
     return source
 
 
 class _Reader:
     """Turns nodes into plain values and notes their lines."""
 
-    def __init__(self, loader: _Loader, source: Source) -> None:
+    def __init__(self, loader: _Loader, source: Source, *, has_lines: bool) -> None:
         self.loader = loader
         self.source = source
+        self.has_lines = has_lines
         self.open: set[int] = set()  # nodes being read; an alias to one of them is a cycle
 
     def read(self, node: yaml.Node, path: KeyPath) -> object:
@@ -205,6 +204,11 @@ class _Reader:
                 return [self.read(item, (*path, i)) for i, item in enumerate(node.value)]
             value: object = self.loader.construct_object(node)
             return value
+        except ValueError as error:  # an explicit tag such as !!int on other text
+            raise yaml.MarkedYAMLError(
+                problem=f"{node.value!r} is no {node.tag.rpartition(':')[2]}",
+                problem_mark=node.start_mark,
+            ) from error
         finally:
             self.open.discard(id(node))
 
@@ -236,6 +240,5 @@ class _Reader:
                 del origins[known]
 
     def _line(self, node: yaml.Node) -> str:
-        if self.source.file.startswith("override "):
-            return self.source.file
-        return f"{self.source.file}:{node.start_mark.line + 1}"
+        line = f":{node.start_mark.line + 1}" if self.has_lines else ""
+        return f"{self.source.file}{line}"

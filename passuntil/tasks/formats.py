@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Protocol, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
+from passuntil.errors import UsageError
 from passuntil.records import CodeTests, ExactAnswer, Instance
 
 __all__ = ["FORMATS", "AnswersLine", "HumanEvalLine", "Line"]
@@ -48,7 +49,7 @@ class HumanEvalLine(_Line):
     prompt: Text
     canonical_solution: str
     test: Text
-    entry_point: Text
+    entry_point: Annotated[str, Field(pattern=r"^[^\W\d]\w*$")]
 
     @property
     def instance_id(self) -> str:
@@ -71,7 +72,17 @@ class AnswersLine(_Line):
 
     task_id: Annotated[Text, Field(validation_alias=AliasChoices("task_id", "id"))]
     prompt: Text
-    answer: str | Annotated[list[str], Field(min_length=1)]
+    answer: tuple[str, ...]
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> tuple[str, ...]:
+        answers = [value] if isinstance(value, str) else value
+        if not isinstance(answers, list) or not answers:
+            raise UsageError(f"got {value!r}; allowed: text or a list of texts; correct it.")
+        if not all(isinstance(answer, str) for answer in answers):
+            raise UsageError(f"got {value!r}; allowed: only texts in the list; quote the others.")
+        return tuple(answers)
 
     @property
     def instance_id(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from pathlib import Path
@@ -14,6 +15,12 @@ from passuntil.records import Instance
 from passuntil.tasks.formats import FORMATS
 
 __all__ = ["load_task"]
+
+_ALLOWED = {
+    "string_pattern_mismatch": "the name of a function",
+    "string_too_short": "text that is not empty",
+    "string_type": "text",
+}
 
 
 def load_task(name: str, path: str | Path, format: str, limit: int | None = None) -> list[Instance]:  # noqa: A002
@@ -59,7 +66,8 @@ def load_task(name: str, path: str | Path, format: str, limit: int | None = None
 def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        text = gzip.decompress(data) if path.suffix == ".gz" else data
+        return text.removeprefix(codecs.BOM_UTF8)
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such file; correct the task's path.") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -71,7 +79,7 @@ def _read(path: Path) -> bytes:
 
 
 def _describe(detail: ErrorDetails, line: bytes) -> str:
-    key = ".".join(str(step) for step in detail["loc"] if step != "str")
+    key = ".".join(map(str, detail["loc"]))
     kind = detail["type"]
     if kind == "json_invalid":
         try:
@@ -85,9 +93,11 @@ def _describe(detail: ErrorDetails, line: bytes) -> str:
         return f"got no valid JSON ({reason}); allowed: one JSON object per line; correct it."
     if kind == "missing":
         return f"{key}: got nothing; allowed: a value, the key is required; add it."
+    if kind == "value_error":
+        return f"{key}: {detail['ctx']['error']}"
     if kind.startswith("model"):
         return "got JSON that is no object; allowed: one JSON object per line; correct it."
     value = repr(detail["input"])
     value = value if len(value) <= 60 else f"{value[:57]}..."
-    allowed = detail["msg"].removeprefix("Input should be ")
+    allowed = _ALLOWED.get(kind, detail["msg"])
     return f"{key}: got {value}; allowed: {allowed}; correct it."
