@@ -429,7 +429,7 @@ def test_a_job_survives_yaml_and_json(tmp_path_factory, budget, temperature, sto
         "budget": budget,
         "sampling": {"temperature": temperature, "stop": stop},
     }
-    (folder / "job.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), "utf-8")
+    (folder / "job.yaml").write_text(yaml.safe_dump(data), "utf-8")
     job = load_job(folder / "job.yaml")
     assert (job.budget, job.sampling.temperature) == (budget, temperature)
     assert job.decoding("t").stop == tuple(stop)
