@@ -1,0 +1,170 @@
+"""Many tallies at once, as arrays: a million instances cost what one costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from passuntil.errors import UsageError
+from passuntil.records import Outcome, Tally
+from passuntil.stopping import StopRule
+
+__all__ = ["CODES", "TallyArray", "as_tally_array"]
+
+OUTCOMES = tuple(Outcome)
+CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TallyArray:
+    """Tallies of many instances, one array per attribute of `Tally`.
+
+    Use the named constructors, `from_tallies`, or `from_rule`.
+
+    Attributes
+    ----------
+    codes : ndarray of int8, shape (n_instances,)
+        Position of the outcome in `Outcome`.
+    passes, trials, min_samples : ndarray of int64, shape (n_instances,)
+        As in `Tally`: passes c, trials n, floor m.
+
+    Examples
+    --------
+    >>> t = TallyArray.stopped(passes=1, trials=[37, 5])
+    >>> len(t), t[1]
+    (2, Tally.stopped(passes=1, trials=5))
+    """
+
+    codes: NDArray[np.int8]
+    passes: NDArray[np.int64]
+    trials: NDArray[np.int64]
+    min_samples: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("codes", "passes", "trials", "min_samples"):
+            getattr(self, name).flags.writeable = False
+
+    @classmethod
+    def _of(
+        cls, outcome: Outcome, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike
+    ) -> Self:
+        arrays = []
+        for name, value in (("passes", passes), ("trials", trials), ("min_samples", min_samples)):
+            array = np.asarray(value)
+            if array.size and array.dtype.kind not in "iu":
+                raise UsageError(
+                    f"{name}: got an array of {array.dtype}; allowed: integers; pass counts."
+                )
+            arrays.append(array.astype(np.int64))
+        c, n, m = (np.array(a).ravel() for a in np.broadcast_arrays(*arrays))
+        is_stop = outcome in (Outcome.STOPPED, Outcome.FLOOR_REACHED)
+        bad = (n < (outcome is not Outcome.OPEN)) | (c < is_stop) | (c > n) | (m < 1)
+        if outcome is Outcome.STOPPED:
+            bad |= (m > 1) & (m >= n)
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            # the scalar type owns the rules and the words
+            Tally(outcome, int(c[i]), int(n[i]), int(m[i]))
+            raise UsageError(f"tally {i}: got {c[i]} passes of {n[i]}; allowed: 0 <= c <= n.")
+        return cls(np.full(c.shape, CODES[outcome], np.int8), c, n, m)
+
+    @classmethod
+    def stopped(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
+        """Return tallies that ended with the r-th pass; arguments broadcast."""
+        return cls._of(Outcome.STOPPED, passes, trials, min_samples)
+
+    @classmethod
+    def censored(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
+        """Return tallies that ended at the budget; arguments broadcast."""
+        return cls._of(Outcome.CENSORED, passes, trials, min_samples)
+
+    @classmethod
+    def floor_reached(cls, *, passes: ArrayLike, trials: ArrayLike) -> Self:
+        """Return tallies that ended at the floor; arguments broadcast."""
+        return cls._of(Outcome.FLOOR_REACHED, passes, trials, trials)
+
+    @classmethod
+    def fixed(cls, *, passes: ArrayLike, trials: ArrayLike) -> Self:
+        """Return tallies whose number of trials was fixed beforehand; arguments broadcast."""
+        return cls._of(Outcome.FIXED, passes, trials, 1)
+
+    @classmethod
+    def open(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
+        """Return tallies of running instances; arguments broadcast."""
+        return cls._of(Outcome.OPEN, passes, trials, min_samples)
+
+    @classmethod
+    def from_tallies(cls, tallies: Iterable[Tally]) -> Self:
+        """Return the array of a sequence of `Tally`."""
+        rows = [(CODES[t.outcome], t.passes, t.trials, t.min_samples) for t in tallies]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        return cls(table[:, 0].astype(np.int8), *(table[:, k].copy() for k in (1, 2, 3)))
+
+    @classmethod
+    def from_rule(cls, rule: StopRule, *, passes: ArrayLike, trials: ArrayLike) -> Self:
+        """Return tallies of closed instances, classified by the rule that closed them.
+
+        Parameters
+        ----------
+        rule : StopRule
+            The rule sampling followed.
+        passes, trials : array_like of int, shape (n_instances,)
+            Counts at the stop.
+
+        Raises
+        ------
+        UsageError
+            A count that the rule cannot end with.
+        """
+        c, n = (np.atleast_1d(np.asarray(a, np.int64)) for a in (passes, trials))
+        at_floor = (n == rule.min_samples) & (c >= rule.passes) & (rule.min_samples > 1)
+        is_stop = (c == rule.passes) & (n >= rule.min_samples) & (n <= rule.budget) & ~at_floor
+        is_capped = (c < rule.passes) & (n == rule.budget)
+        bad = ~(at_floor | is_stop | is_capped) | (c > n)
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            raise UsageError(
+                f"tally {i}: got {c[i]} passes of {n[i]}; allowed: what {rule} can end with; "
+                "use the rule that the sampling followed."
+            )
+        codes = np.select(
+            [at_floor, is_stop],
+            [CODES[Outcome.FLOOR_REACHED], CODES[Outcome.STOPPED]],
+            CODES[Outcome.CENSORED],
+        )
+        return cls(codes.astype(np.int8), c, n, np.full(c.shape, rule.min_samples, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, index: int) -> Tally:
+        return Tally(
+            OUTCOMES[self.codes[index]],
+            int(self.passes[index]),
+            int(self.trials[index]),
+            int(self.min_samples[index]),
+        )
+
+    def __iter__(self) -> Iterator[Tally]:
+        return (self[i] for i in range(len(self)))
+
+    def take(self, which: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
+        """Return the tallies at these positions (indices or a mask)."""
+        index = np.asarray(which)
+        return type(self)(
+            self.codes[index], self.passes[index], self.trials[index], self.min_samples[index]
+        )
+
+    def is_outcome(self, *outcomes: Outcome) -> NDArray[np.bool_]:
+        """Whether each tally ended in one of these ways, shape (n_instances,)."""
+        mask: NDArray[np.bool_] = np.isin(self.codes, [CODES[o] for o in outcomes])
+        return mask
+
+
+def as_tally_array(tallies: TallyArray | Iterable[Tally]) -> TallyArray:
+    """Return the tallies as an array; a `TallyArray` passes through."""
+    return tallies if isinstance(tallies, TallyArray) else TallyArray.from_tallies(tallies)

@@ -1,0 +1,196 @@
+"""Intervals for a pass rate p from passes c, trials n and how the sampling ended. Vectorised.
+
+References
+----------
+.. [1] Clopper & Pearson 1934, Biometrika 26.
+.. [2] Girshick, Mosteller & Savage 1946, Ann. Math. Stat. 17.
+.. [3] Brown, Cai & DasGupta 2001, Statistical Science 16 (Jeffreys interval, section 3.1.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv, chdtri
+
+from passuntil.errors import EstimationError, UsageError
+from passuntil.estimator.arrays import TallyArray
+from passuntil.records import Outcome
+
+__all__ = ["Interval", "IntervalMethod", "check_level", "interval_bounds"]
+
+Floats = NDArray[np.float64]
+T = TypeVar("T", float, NDArray[np.float64])
+IntervalMethod = Literal["exact", "likelihood_ratio", "bayes"]
+JEFFREYS = (0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Generic[T]):
+    """An interval and what it claims.
+
+    Attributes
+    ----------
+    low, high : float or ndarray of float
+        Ends.
+    confidence_level : float
+        Stated chance of holding the truth.
+    method : str
+        How it was made.
+    """
+
+    low: T
+    high: T
+    confidence_level: float
+    method: str
+
+
+def check_level(confidence_level: float) -> float:
+    """Return the level, or raise `UsageError` unless 0 < level < 1."""
+    if not 0 < confidence_level < 1:
+        raise UsageError(
+            f"confidence_level: got {confidence_level!r}; allowed: between 0 and 1, both "
+            "excluded; write 0.95 for 95 %."
+        )
+    return float(confidence_level)
+
+
+def interval_bounds(
+    tallies: TallyArray,
+    *,
+    tails: tuple[float, float],
+    method: IntervalMethod,
+    prior: tuple[float, float] = JEFFREYS,
+) -> tuple[Floats, Floats]:
+    """Return lower and upper bounds of each pass rate.
+
+    Parameters
+    ----------
+    tallies : TallyArray
+        Shape (n_instances,).
+    tails : (float, float)
+        Chance left out below and above; 0 leaves that side at 0 or 1.
+    method : {"exact", "likelihood_ratio", "bayes"}
+        How.
+    prior : (float, float)
+        Beta prior of "bayes".
+
+    Returns
+    -------
+    low, high : ndarray of float, shape (n_instances,)
+
+    Raises
+    ------
+    EstimationError
+        "exact" on open tallies: their number of trials follows no rule with known chances.
+    """
+    if method not in ("exact", "likelihood_ratio", "bayes"):
+        raise UsageError(f"method: got {method!r}; allowed: 'exact', 'likelihood_ratio', 'bayes'.")
+    if method == "exact" and tallies.is_outcome(Outcome.OPEN).any():
+        raise EstimationError(
+            "exact interval: got open tallies; allowed: closed ones (exact coverage belongs to a "
+            "stopping rule); use method='likelihood_ratio' or 'bayes'."
+        )
+    is_stop = tallies.is_outcome(Outcome.STOPPED)
+    # equal (c, n) have equal bounds: a million tallies hold far fewer distinct ones
+    base = int(tallies.trials.max(initial=0)) + 1
+    keys = (tallies.passes * base + tallies.trials) * 2 + is_stop
+    unique, back = np.unique(keys, return_inverse=True)
+    c, n = np.divmod(unique // 2, base)
+    stopped = unique % 2 == 1
+    if method == "exact":
+        low, high = _exact(c, n, stopped, tails)
+    elif method == "bayes":
+        low, high = _bayes(c, n, tails, prior)
+    else:
+        low, high = _likelihood_ratio(c, n, tails)
+    return low[back], high[back]
+
+
+def _beta_quantile(q: float, a: Any, b: Any) -> Floats:
+    """Beta quantile; closed forms where a or b is 1, most of a first-pass run."""
+    a, b = (np.asarray(v, float) for v in np.broadcast_arrays(a, b))
+    out = np.empty(a.shape)
+    first, last = a == 1, (b == 1) & (a != 1)
+    out[first] = -np.expm1(np.log1p(-q) / b[first])
+    out[last] = np.exp(np.log(q) / a[last])
+    rest = ~(first | last)
+    out[rest] = betaincinv(a[rest], b[rest], q)
+    return out
+
+
+def _exact(
+    c: NDArray[np.int64], n: NDArray[np.int64], stopped: NDArray[np.bool_], tails: Any
+) -> tuple[Floats, Floats]:
+    """Invert tests on the order stop-early > stop-late > censored, many passes first.
+
+    Low: P(Binomial(n, p) >= c) = tail for every outcome. High: fixed, floor and censored as
+    Clopper-Pearson [1]; stopped at K: P(Binomial(K - 1, p) <= r - 1) = tail.
+    """
+    low, high = np.zeros(len(c)), np.ones(len(c))
+    if tails[0] > 0:
+        some = c > 0
+        low[some] = _beta_quantile(tails[0], c[some], n[some] - c[some] + 1)
+    if tails[1] > 0:
+        some = c < n  # at c = n no rate is too high
+        above = np.where(stopped, c, c + 1)[some]
+        high[some] = _beta_quantile(1 - tails[1], above, (n - c)[some])
+    return low, high
+
+
+def _bayes(
+    c: NDArray[np.int64], n: NDArray[np.int64], tails: Any, prior: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """Quantiles of Beta(a + c, b + n - c); the ends 0 and 1 belong to it at c = 0 and c = n [3]."""
+    a, b = prior
+    if not (a > 0 and b > 0):
+        raise UsageError(f"prior: got {prior!r}; allowed: two positive numbers (a, b).")
+    low, high = np.zeros(len(c)), np.ones(len(c))
+    if tails[0] > 0:
+        some = c > 0
+        low[some] = _beta_quantile(tails[0], a + c[some], b + (n - c)[some])
+    if tails[1] > 0:
+        some = (c < n) | (n == 0)
+        high[some] = _beta_quantile(1 - tails[1], a + c[some], b + (n - c)[some])
+    return low, high
+
+
+def _likelihood_ratio(
+    c: NDArray[np.int64], n: NDArray[np.int64], tails: Any
+) -> tuple[Floats, Floats]:
+    """Rates with 2 (l(c/n) - l(p)) <= chi-square(1) quantile; a tail t uses the 2t point."""
+    low, high = np.zeros(len(c)), np.ones(len(c))
+    for is_low, tail in ((True, tails[0]), (False, tails[1])):
+        if tail <= 0:
+            continue
+        drop = float(chdtri(1, min(1.0, 2 * tail))) / 2 if tail < 0.5 else 0.0
+        bound = _drop_point(c, n, drop, is_low)
+        if is_low:
+            low = bound
+        else:
+            high = bound
+    return low, high
+
+
+def _drop_point(c: NDArray[np.int64], n: NDArray[np.int64], drop: float, is_low: bool) -> Floats:
+    """Return where the log likelihood lies `drop` below its maximum, by bisection in log odds."""
+    out = np.zeros(len(c)) if is_low else np.ones(len(c))
+    edge = (n > 0) & ((c == n) if is_low else (c == 0))
+    out[edge] = np.exp(-drop / n[edge]) if is_low else -np.expm1(-drop / n[edge])
+    inner = (c > 0) & (c < n)
+    ci, ni = c[inner].astype(float), n[inner].astype(float)
+    peak_p = ci / ni
+    peak = np.log(peak_p) - np.log1p(-peak_p)
+    best = ci * np.log(peak_p) + (ni - ci) * np.log1p(-peak_p)
+    near, far = peak, peak + (-60.0 if is_low else 60.0)
+    for _ in range(60):
+        mid = (near + far) / 2
+        value = -ci * np.logaddexp(0, -mid) - (ni - ci) * np.logaddexp(0, mid)
+        is_inside = best - value <= drop
+        near, far = np.where(is_inside, mid, near), np.where(is_inside, far, mid)
+    # the outer end, so that the interval never falls short
+    out[inner] = np.exp(-np.logaddexp(0, -far))
+    return out

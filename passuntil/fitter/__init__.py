@@ -1,0 +1,18 @@
+"""Task scaling laws: fit a family's tallies, predict a larger model. Needs numpy and scipy only."""
+
+from passuntil.fitter.digest import tallies_digest
+from passuntil.fitter.fit import LackOfFit, ScalingFit, fit_scaling_law
+from passuntil.fitter.line import Line, fit_line
+from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+
+__all__ = [
+    "HazardMixture",
+    "LackOfFit",
+    "Line",
+    "Prediction",
+    "ScalingFit",
+    "VarianceComponents",
+    "fit_line",
+    "fit_scaling_law",
+    "tallies_digest",
+]

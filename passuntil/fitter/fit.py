@@ -1,0 +1,391 @@
+"""Fit a task scaling law to the tallies of a family, and predict a larger model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import chdtrc
+
+from passuntil.errors import EstimationError, UsageError, nearest
+from passuntil.estimator.dataset import dataset_pass_rate
+from passuntil.estimator.intervals import check_level
+from passuntil.fitter.digest import tallies_digest
+from passuntil.fitter.law_fit import LawPosterior, fit_law
+from passuntil.fitter.laws import LAWS
+from passuntil.fitter.line import Line, fit_line
+from passuntil.fitter.observations import Family, Observations, Tallies, as_family, observe
+from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+
+__all__ = ["LackOfFit", "OlsFit", "PosteriorFit", "ScalingFit", "fit_scaling_law"]
+
+
+@dataclass(frozen=True, slots=True)
+class LackOfFit:
+    """Whether the line holds within sampling noise, and if not, how it fails.
+
+    Attributes
+    ----------
+    p_scatter : float or None
+        Chance of residuals this large from sampling noise alone.
+    p_curvature : float or None
+        Chance of bending this much if models scatter around a straight line.
+    verdict : str
+        "holds", "scatter", "bends" or "not enough data".
+    words : str
+        The verdict for a person.
+    """
+
+    p_scatter: float | None
+    p_curvature: float | None
+    verdict: str
+    words: str
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the line fails."""
+        return self.verdict in ("scatter", "bends")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def lack_of_fit(x: np.ndarray[Any, Any], observations: Observations) -> LackOfFit:
+    """Test the straight line: residuals against sampling noise, and a quadratic term."""
+    ok = observations.has_peak
+    z, f, sd = x[ok], observations.hazards[ok], observations.hazard_sds[ok]
+    if len(np.unique(z)) < 3:
+        return LackOfFit(
+            None, None, "not enough data", "Fewer than three measured sizes: the law is untested."
+        )
+    design = np.stack([np.ones_like(z), z - z.mean()], 1) / sd[:, None]
+    residual = f / sd - design @ np.linalg.lstsq(design, f / sd, rcond=None)[0]
+    df = len(z) - 2
+    chi2 = float(residual @ residual)
+    p_scatter = float(chdtrc(df, chi2))
+    p_curvature = _curvature_p(z, f, sd, chi2 / df) if df > 1 else None
+    if p_curvature is not None and p_curvature < 0.05 and p_scatter < 0.05:
+        verdict, words = (
+            "bends",
+            (
+                "The measured sizes bend away from a straight line "
+                f"(p = {p_curvature:.2g}): do not read the line's forecast alone."
+            ),
+        )
+    elif p_scatter < 0.01:
+        verdict, words = (
+            "scatter",
+            (
+                "The measured sizes scatter around the line by more than sampling noise "
+                f"(p = {p_scatter:.2g}): the law is only roughly true here, and more samples "
+                "will not mend it."
+            ),
+        )
+    else:
+        verdict, words = (
+            "holds",
+            (f"The line holds within sampling noise (p = {p_scatter:.2g}) over {len(z)} sizes."),
+        )
+    return LackOfFit(p_scatter, p_curvature, verdict, words)
+
+
+def _curvature_p(z: Any, f: Any, sd: Any, chi2_per_df: float) -> float:
+    """Return the two-sided p of a quadratic term, noise inflated to the line's residuals."""
+    from scipy.special import stdtr  # noqa: PLC0415
+
+    u = (z - z.mean()) / np.ptp(z)
+    tau2 = max(chi2_per_df - 1, 0.0) * float(np.mean(sd**2))
+    total = np.sqrt(sd**2 + tau2)
+    design = np.stack([np.ones_like(u), u, u**2], 1) / total[:, None]
+    beta, *_ = np.linalg.lstsq(design, f / total, rcond=None)
+    cov = np.linalg.inv(design.T @ design)
+    residual = f / total - design @ beta
+    df = len(z) - 3
+    scale = max(1.0, float(residual @ residual) / df) if df > 0 else 1.0
+    t = abs(float(beta[2])) / np.sqrt(cov[2, 2] * scale)
+    return float(2 * stdtr(max(df, 1), -t))
+
+
+@dataclass(frozen=True)
+class ScalingFit(ABC):
+    """A fitted law. Immutable; every method gives a new value.
+
+    Attributes
+    ----------
+    family : Family
+        Sizes and tallies it was fitted to.
+    method : str
+        Name of the fit.
+    guess_rate : float
+        Chance of passing by guessing.
+    """
+
+    family: Family
+    method: str
+    guess_rate: float
+
+    @property
+    @abstractmethod
+    def alpha(self) -> float:
+        """Exponent of -log PU = c N^-alpha at the largest measured size."""
+
+    @property
+    @abstractmethod
+    def c(self) -> float:
+        """Constant of -log PU = c N^-alpha at the largest measured size."""
+
+    @abstractmethod
+    def predict(self, n_params: float, confidence_level: float = 0.9) -> Prediction:
+        """Return the forecast of PU of a model of this size.
+
+        Parameters
+        ----------
+        n_params : float
+            Positive, in the unit of the fitted sizes.
+        confidence_level : float
+            Between 0 and 1.
+        """
+
+    @cached_property
+    def observations(self) -> Observations:
+        """The evidence of each model on PU."""
+        return observe(self.family, guess_rate=self.guess_rate)
+
+    @cached_property
+    def lack_of_fit(self) -> LackOfFit:
+        """Whether a straight line in F holds over the measured sizes."""
+        return lack_of_fit(np.log(self.family.n_params), self.observations)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the tallies used, smallest model first."""
+        return tallies_digest(self.family.tallies)
+
+    def _checked(self, n_params: float, confidence_level: float) -> tuple[float, float, float]:
+        size = float(n_params)
+        if not (np.isfinite(size) and size > 0):
+            raise UsageError(f"n_params: got {n_params!r}; allowed: a positive number.")
+        return size, check_level(confidence_level), size / float(self.family.n_params[-1])
+
+    def _words(self, extrapolation: float) -> str:
+        far = (
+            f"{extrapolation:.3g} times the largest measured size."
+            if extrapolation > 1
+            else "Within the measured sizes."
+        )
+        return f"{self.lack_of_fit.words} {far}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fit as plain values."""
+        return {
+            "method": self.method,
+            "alpha": self.alpha,
+            "c": self.c,
+            "n_params": self.family.n_params.tolist(),
+            "pu": self.observations.rates.tolist(),
+            "hazard_sd": [None if np.isinf(s) else float(s) for s in self.observations.hazard_sds],
+            "lack_of_fit": self.lack_of_fit.to_json(),
+            "tallies_sha256": self.digest,
+        }
+
+
+@dataclass(frozen=True)
+class OlsFit(ScalingFit):
+    """The paper's least squares line on the mean of maximum likelihood estimates.
+
+    Attributes
+    ----------
+    line : Line
+    pu : tuple of float
+        The mean of c/n of each model.
+    """
+
+    line: Line
+    pu: tuple[float, ...]
+
+    @property
+    def alpha(self) -> float:
+        """Exponent."""
+        return self.line.alpha
+
+    @property
+    def c(self) -> float:
+        """Constant."""
+        return self.line.c
+
+    def predict(self, n_params: float, confidence_level: float = 0.9) -> Prediction:
+        """Return the line's value with its residual t interval; [0, 1] from two sizes."""
+        size, level, ratio = self._checked(n_params, confidence_level)
+        x = float(np.log(size))
+        center = self.line.hazard(x)
+        low, high = self.line.hazard_interval(x, level)
+        rates = [float(np.exp(-np.exp(min(f, 700.0)))) for f in (center, high, low)]
+        words = self._words(ratio)
+        if self.line.n_points < 3:
+            words = "Two sizes leave no residual: the interval is empty of information. " + words
+        return Prediction(
+            size, rates[0], rates[1], rates[2], level, self.method, ratio, None, None, words
+        )
+
+
+@dataclass(frozen=True)
+class PosteriorFit(ScalingFit):
+    """A law fitted to the counts with model-level scatter.
+
+    Attributes
+    ----------
+    posterior : LawPosterior
+    """
+
+    posterior: LawPosterior
+
+    @property
+    def alpha(self) -> float:
+        """Local exponent -dF/dx at the largest measured size, at the mode."""
+        x = float(self.posterior.x.max())
+        # from the measured side: the damped law bends beyond
+        return (self._mode_hazard(x - 1e-4) - self._mode_hazard(x)) / 1e-4
+
+    @property
+    def c(self) -> float:
+        """Constant of the power law that touches the fit at the largest measured size."""
+        x = float(self.posterior.x.max())
+        return float(np.exp(self._mode_hazard(x) + self.alpha * x))
+
+    @property
+    def observations(self) -> Observations:
+        """The evidence of each model on PU."""
+        return self.posterior.observations
+
+    @property
+    def model_scatter(self) -> float:
+        """Standard deviation of models around the law, in F."""
+        return self.posterior.scatter
+
+    def _mode_hazard(self, x: float) -> float:
+        return self.posterior.hazard_at(x)[0]
+
+    def mixture(self, n_params: float) -> HazardMixture:
+        """Return the forecast distribution of F."""
+        return self.posterior.hazard_at(float(np.log(n_params)))[1]
+
+    def components(self, n_params: float) -> VarianceComponents:
+        """Return the variance of the forecast F, by source."""
+        return self.posterior.components(float(np.log(n_params)))
+
+    def predict(self, n_params: float, confidence_level: float = 0.9) -> Prediction:
+        """Return the forecast; see `ScalingFit.predict`."""
+        size, level, ratio = self._checked(n_params, confidence_level)
+        return Prediction.of_mixture(
+            self.mixture(size),
+            n_params=size,
+            confidence_level=level,
+            method=self.method,
+            extrapolation=ratio,
+            components=self.components(size),
+            words=self._words(ratio),
+            guess_rate=self.guess_rate,
+        )
+
+
+def _fit_ols(family: Family, guess_rate: float) -> ScalingFit:
+    if guess_rate:
+        raise UsageError(
+            "guess_rate: got a value with method='ols'; allowed: 'mle' and later fits; the paper's "
+            "regression has none."
+        )
+    rates = []
+    for size, array in zip(family.n_params, family.tallies, strict=True):
+        if not array.passes.any():
+            raise EstimationError(
+                f"ols: got PU = 0 for the model of {size:.4g} parameters; allowed: 0 < PU < 1 "
+                "(F = log(-log 0) is infinite, and a clipped value would be made up); use "
+                "method='mle', which takes zeros as they are, or leave the model out."
+            )
+        rates.append(dataset_pass_rate(array, method="mle").value)
+    return OlsFit(family, "ols", 0.0, fit_line(family.n_params, rates), tuple(rates))
+
+
+def _fit_posterior(law: str, method: str) -> Callable[[Family, float], ScalingFit]:
+    def fit(family: Family, guess_rate: float) -> ScalingFit:
+        observations = observe(family, guess_rate=guess_rate)
+        if not observations.has_peak.any():
+            raise EstimationError(
+                f"{method}: got no model with a pass rate inside (g, 1); allowed: at least one; "
+                "sample more, or easier instances."
+            )
+        posterior = fit_law(LAWS[law], np.log(family.n_params), observations)
+        return PosteriorFit(family, method, guess_rate, posterior)
+
+    return fit
+
+
+FITS: dict[str, Callable[[Family, float], ScalingFit]] = {
+    "mle": _fit_posterior("line", "mle"),
+    "ols": _fit_ols,
+}
+
+
+def fit_scaling_law(
+    *, n_params: ArrayLike, tallies: Tallies, method: str = "mle", guess_rate: float = 0.0
+) -> ScalingFit:
+    """Fit the task scaling law to a family's tallies.
+
+    Parameters
+    ----------
+    n_params : array_like of float, shape (n_models,)
+        Sizes, any order; any covariate with a power law works (say which you mean:
+        non-embedding or total parameters, compute, tokens).
+    tallies : sequence of (TallyArray or iterable of Tally)
+        One entry per model, one tally per instance.
+    method : str
+        "mle": binomial likelihood of the counts with log-log link and model-level scatter; zeros
+        count as they are. "ols": the paper's regression on mean c/n.
+    guess_rate : float
+        Chance g of passing by guessing, 0 <= g < 1: PU = g + (1 - g) exp(-c N^-alpha).
+
+    Returns
+    -------
+    ScalingFit
+        With `alpha`, `c`, `predict(n_params, confidence_level=0.9)`, `lack_of_fit`.
+
+    Raises
+    ------
+    UsageError
+        Unequal lengths, bad sizes, unknown method.
+    EstimationError
+        The tallies do not determine the fit: "ols" where PU is 0 or 1, no passes at all.
+
+    Notes
+    -----
+    PU(N) = exp(-c N^-alpha), F(N) = log(-log PU) = log c - alpha log N [1]_, Eqs 3-4.
+
+    References
+    ----------
+    .. [1] Hu et al. 2023, arXiv 2310.03262.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil.records import Tally
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> rates = np.exp(-200 * np.array(sizes) ** -0.2)
+    >>> tallies = [[Tally.fixed(passes=round(1e7 * p), trials=10**7)] for p in rates]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> round(fit.alpha, 2)
+    0.2
+    >>> forecast = fit.predict(2449e6)
+    >>> forecast.low < 0.0707 < forecast.high
+    True
+    """
+    if method not in FITS:
+        raise UsageError(
+            f"method: got {method!r}; allowed: {', '.join(FITS)}." + nearest(str(method), FITS)
+        )
+    return FITS[method](as_family(n_params, tallies), guess_rate)

@@ -1,0 +1,207 @@
+"""What the tallies of a family say about log(-log PU), one likelihood per model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from passuntil.errors import EstimationError, UsageError
+from passuntil.estimator.arrays import TallyArray, as_tally_array
+from passuntil.estimator.dataset import dataset_pass_rate, zero_limit
+from passuntil.records import Tally
+
+__all__ = ["Family", "Observations", "as_family", "from_hazard", "observe", "to_hazard"]
+
+Floats = NDArray[np.float64]
+Tallies = Sequence[TallyArray | Iterable[Tally]]
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
+
+
+def to_hazard(rate: ArrayLike, guess_rate: float = 0.0) -> Floats:
+    """Return F = log(-log p), after taking the guess rate g out: p = (P - g)/(1 - g).
+
+    Raises
+    ------
+    EstimationError
+        A rate at or below g, or at 1: F is infinite there.
+    """
+    p = (np.asarray(rate, float) - guess_rate) / (1 - guess_rate)
+    if ((p <= 0) | (p >= 1)).any():
+        raise EstimationError(
+            f"log(-log PU): got PU = {np.asarray(rate).tolist()}; allowed: above "
+            f"{guess_rate:g} and below 1; use method='mle', which takes zeros as they are."
+        )
+    return np.asarray(np.log(-np.log(p)), float)
+
+
+def from_hazard(hazard: ArrayLike, guess_rate: float = 0.0) -> Floats:
+    """Return P = g + (1 - g) exp(-exp(F)), the inverse of `to_hazard`."""
+    f = np.clip(np.asarray(hazard, float), -700, 700)
+    return np.asarray(guess_rate + (1 - guess_rate) * np.exp(-np.exp(f)), float)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """The tallies of a family of models on one dataset, smallest model first.
+
+    Attributes
+    ----------
+    n_params : ndarray of float, shape (n_models,)
+        Ascending.
+    tallies : tuple of TallyArray
+        One per model, in the order of `n_params`.
+    """
+
+    n_params: Floats
+    tallies: tuple[TallyArray, ...]
+
+    def __len__(self) -> int:
+        return len(self.n_params)
+
+    def first(self, k: int) -> Family:
+        """Return the k smallest models."""
+        return Family(self.n_params[:k], self.tallies[:k])
+
+
+def as_family(n_params: ArrayLike, tallies: Tallies) -> Family:
+    """Return the checked family, sorted by size.
+
+    Raises
+    ------
+    UsageError
+        Unequal lengths, sizes not positive, fewer than two different sizes.
+    """
+    sizes = np.atleast_1d(np.asarray(n_params, float))
+    arrays = [as_tally_array(t) for t in tallies]
+    if sizes.ndim != 1 or len(sizes) != len(arrays):
+        raise UsageError(
+            f"tallies: got {len(arrays)} models for {sizes.size} values of n_params; allowed: one "
+            "list of tallies per model; check the pairing."
+        )
+    if not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise UsageError(f"n_params: got {sizes.tolist()}; allowed: positive numbers.")
+    if len(np.unique(sizes)) < 2:
+        raise UsageError(
+            f"n_params: got {sizes.tolist()}; allowed: two or more different sizes; a law needs "
+            "them."
+        )
+    if any(not len(a) for a in arrays):
+        raise UsageError("tallies: got a model without any; allowed: at least one tally a model.")
+    order = np.argsort(sizes, kind="stable")
+    return Family(sizes[order], tuple(arrays[i] for i in order))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """Binomial evidence on PU, one row per model.
+
+    Attributes
+    ----------
+    passes, trials : ndarray of float, shape (n_models,)
+        Passes and trials of a binomial with the same estimate of PU and the same variance.
+    guess_rate : float
+        Chance g of passing by guessing; P = g + (1 - g) exp(-exp(F)).
+    """
+
+    passes: Floats
+    trials: Floats
+    guess_rate: float
+
+    @property
+    def rates(self) -> Floats:
+        """Estimates of PU, shape (n_models,)."""
+        return self.passes / self.trials
+
+    @property
+    def has_peak(self) -> NDArray[np.bool_]:
+        """Whether the likelihood of F has an inner maximum: guess rate < PU < 1."""
+        return (self.rates > self.guess_rate * (1 + 1e-9)) & (self.passes < self.trials)
+
+    @property
+    def hazards(self) -> Floats:
+        """F at the estimates; 0 where there is no peak (see `has_peak`)."""
+        ok = self.has_peak
+        out = np.zeros(len(self.passes))
+        out[ok] = to_hazard(self.rates[ok], self.guess_rate)
+        return out
+
+    @property
+    def hazard_sds(self) -> Floats:
+        """Standard errors of `hazards`, by the delta method; infinite where there is no peak."""
+        ok, g = self.has_peak, self.guess_rate
+        out = np.full(len(self.passes), np.inf)
+        rate = self.rates[ok]
+        p = (rate - g) / (1 - g)
+        sd = np.sqrt(rate * (1 - rate) / self.trials[ok])
+        out[ok] = sd / ((1 - g) * p * -np.log(p))
+        return out
+
+    def log_likelihood(self, hazard: Floats) -> Floats:
+        """Return the log likelihood of each model, F of shape (..., n_models)."""
+        rise = np.exp(np.clip(hazard, -40, 40))
+        g = self.guess_rate
+        if g == 0:
+            log_pass, log_fail = -rise, np.log(-np.expm1(-rise))
+        else:
+            log_pass = np.log(g + (1 - g) * np.exp(-rise))
+            log_fail = np.log1p(-g) + np.log(-np.expm1(-rise))
+        return np.asarray(self.passes * log_pass + (self.trials - self.passes) * log_fail, float)
+
+    def marginal_log_likelihood(self, hazard: Floats, scatter: Floats) -> Floats:
+        """Return log of the mean likelihood over F ~ Normal(hazard, scatter), each model.
+
+        Parameters
+        ----------
+        hazard : ndarray of float, shape (n, n_models)
+        scatter : ndarray of float, shape (n, 1)
+            Standard deviation of model-level scatter, > 0.
+
+        Notes
+        -----
+        Gauss-Hermite, centred where scatter and likelihood meet, so that precise tallies under
+        wide scatter are not missed between nodes.
+        """
+        ok = self.has_peak
+        prior_precision = 1 / scatter**2
+        precision = np.where(ok, 1 / np.where(ok, self.hazard_sds, 1.0) ** 2, 0.0)
+        total = prior_precision + precision
+        center = (prior_precision * hazard + precision * self.hazards) / total
+        spread = 1 / np.sqrt(total)
+        f = center[..., None] + spread[..., None] * NODES
+        log_prior = -0.5 * ((f - hazard[..., None]) / scatter[..., None]) ** 2
+        value = np.moveaxis(self.log_likelihood(np.moveaxis(f, -1, 0)), 0, -1)
+        exponent = value + log_prior + 0.5 * NODES**2
+        top = exponent.max(-1, keepdims=True)
+        inner = (np.exp(exponent - top) * NODE_WEIGHTS).sum(-1)
+        log_scale = np.log(spread / scatter) - 0.5 * np.log(2 * np.pi)
+        return np.asarray(np.log(inner) + top[..., 0] + log_scale, float)
+
+
+def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
+    """Return the evidence of each model's tallies on its PU.
+
+    Notes
+    -----
+    One instance: its own passes and trials. Several: the estimate of `dataset_pass_rate` and its
+    sampling variance as effective counts. Nothing passed: no passes in as many trials as give the
+    exact upper limit.
+    """
+    if not 0 <= guess_rate < 1:
+        raise UsageError(f"guess_rate: got {guess_rate!r}; allowed: 0 <= g < 1.")
+    counts = [_effective_counts(array) for array in family.tallies]
+    passes, trials = np.array(counts).T
+    return Observations(passes, trials, guess_rate)
+
+
+def _effective_counts(array: TallyArray) -> tuple[float, float]:
+    if not array.trials.any():
+        return 0.0, 1e-9  # nothing sampled, nothing known
+    if len(array) == 1:
+        return float(array.passes[0]), float(array.trials[0])
+    if not array.passes.any():
+        limit = zero_limit(array, 0.95)
+        return 0.0, float(np.log(0.05) / np.log1p(-limit)) if limit < 1 else 1e-9
+    return dataset_pass_rate(array).effective_counts()

@@ -1,0 +1,199 @@
+"""A forecast of PU: a distribution of F = log(-log PU), and what its spread is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from passuntil.fitter.observations import from_hazard
+
+__all__ = ["HazardMixture", "Prediction", "VarianceComponents"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HazardMixture:
+    """A mixture of normal distributions of F.
+
+    Attributes
+    ----------
+    means, sds, weights : ndarray of float, shape (n_components,)
+        Weights sum to 1.
+    """
+
+    means: Floats
+    sds: Floats
+    weights: Floats
+
+    @property
+    def mean(self) -> float:
+        """Mean of F."""
+        return float(self.weights @ self.means)
+
+    @property
+    def variance(self) -> float:
+        """Variance of F."""
+        return float(self.weights @ (self.sds**2 + (self.means - self.mean) ** 2))
+
+    def quantile(self, q: float) -> float:
+        """Return the q quantile of F, by bisection on the cdf."""
+        reach = 12 * self.sds.max() + 1e-9
+        low, high = self.means.min() - reach, self.means.max() + reach
+        sds = np.maximum(self.sds, 1e-12)
+        for _ in range(80):
+            mid = (low + high) / 2
+            cdf = self.weights @ ndtr((mid - self.means) / sds)
+            low, high = (mid, high) if cdf < q else (low, mid)
+        return float((low + high) / 2)
+
+    def log_density(self, hazard: float) -> float:
+        """Return the log density at F."""
+        z = (hazard - self.means) / self.sds
+        density = self.weights @ (np.exp(-0.5 * z**2) / self.sds) / np.sqrt(2 * np.pi)
+        return float(np.log(max(density, 1e-300)))
+
+    def thinned(self, n: int) -> HazardMixture:
+        """Return about n components of nearly the same distribution, in order of mean."""
+        if len(self.means) <= n:
+            return self
+        order = np.argsort(self.means)
+        bins = np.minimum((np.cumsum(self.weights[order]) * n).astype(int), n - 1)
+        w = np.bincount(bins, self.weights[order], n)
+        ok = w > 0
+        mean = np.bincount(bins, (self.weights * self.means)[order], n)[ok] / w[ok]
+        square = np.bincount(bins, (self.weights * (self.means**2 + self.sds**2))[order], n)[ok]
+        sds = np.sqrt(np.maximum(square / w[ok] - mean**2, 1e-24))
+        return HazardMixture(mean, sds, w[ok] / w[ok].sum())
+
+    @classmethod
+    def pooled(cls, parts: list[HazardMixture], shares: Floats) -> HazardMixture:
+        """Return the mixture of mixtures."""
+        return cls(
+            np.concatenate([p.means for p in parts]),
+            np.concatenate([p.sds for p in parts]),
+            np.concatenate([s * p.weights for s, p in zip(shares, parts, strict=True)]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceComponents:
+    """Variance of the predicted F, by source; the parts sum to the whole.
+
+    Attributes
+    ----------
+    sampling : float
+        Finite samples of the measured models.
+    instances : float
+        What each instance's own law may be.
+    fit : float
+        Parameters of the law, given those.
+    model_scatter : float
+        Training runs scatter around the law: the new model's own scatter.
+    law : float
+        Which law holds.
+    """
+
+    sampling: float
+    instances: float
+    fit: float
+    model_scatter: float
+    law: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts."""
+        return float(sum(getattr(self, f.name) for f in fields(self)))
+
+    def to_json(self) -> dict[str, float]:
+        """Return plain values."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted PU.
+
+    Attributes
+    ----------
+    n_params : float
+        Size of the predicted model.
+    value : float
+        Median forecast of PU.
+    low, high : float
+        Interval: sampling noise, instances, fit, model scatter and choice of law together.
+    confidence_level : float
+        Of the interval.
+    method : str
+        The fit it comes from.
+    extrapolation : float
+        Size over the largest measured size.
+    components : VarianceComponents or None
+        What the interval is made of, in F; None where the method does not tell.
+    distribution : HazardMixture or None
+        The whole forecast of F.
+    words : str
+        How far to trust it, for a person.
+    """
+
+    n_params: float
+    value: float
+    low: float
+    high: float
+    confidence_level: float
+    method: str
+    extrapolation: float
+    components: VarianceComponents | None
+    distribution: HazardMixture | None
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; the distribution as thinned components."""
+        out: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in self.__slots__
+            if name not in ("components", "distribution")
+        }
+        out["components"] = None if self.components is None else self.components.to_json()
+        if self.distribution is not None:
+            thin = self.distribution.thinned(50)
+            out["hazard_mixture"] = {
+                "means": thin.means.tolist(),
+                "sds": thin.sds.tolist(),
+                "weights": thin.weights.tolist(),
+            }
+        return out
+
+    @classmethod
+    def of_mixture(
+        cls,
+        mixture: HazardMixture,
+        *,
+        n_params: float,
+        confidence_level: float,
+        method: str,
+        extrapolation: float,
+        components: VarianceComponents | None,
+        words: str,
+        guess_rate: float = 0.0,
+    ) -> Prediction:
+        """Return the prediction of a distribution of F; PU falls as F rises."""
+        tail = (1 - confidence_level) / 2
+        f = np.array([mixture.quantile(q) for q in (0.5, 1 - tail, tail)])
+        value, low, high = from_hazard(f, guess_rate)
+        return cls(
+            n_params,
+            float(value),
+            float(low),
+            float(high),
+            confidence_level,
+            method,
+            extrapolation,
+            components,
+            mixture,
+            words,
+        )
