@@ -72,6 +72,14 @@ def test_a_job_with_its_defaults(folder):
     assert job.greedy is True
 
 
+@pytest.mark.parametrize(
+    ("file", "name"), [("my job.v2.yaml", "my-job.v2"), ("-é.yaml", "job"), ("x", "x")]
+)
+def test_the_name_defaults_to_the_file_made_fit(folder, file, name):
+    (folder / "job.yaml").rename(folder / file)
+    assert load_job(folder / file).name == name
+
+
 def test_overrides_reach_every_level(folder):
     job = load_job(
         folder / "job.yaml",

@@ -36,7 +36,7 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> Job:
         )
     for text in overrides:
         source.override(text)
-    source.values.setdefault("name", file.stem)
+    source.values.setdefault("name", _name_from(file))
     base = file.parent
     try:
         job = Job.model_validate(source.values, context={"base": base})
@@ -51,6 +51,10 @@ def load_job(path: str | Path, overrides: Sequence[str] = ()) -> Job:
         for task_file in [find_task(task.path, base)]
     }
     return job.located(base, digests)
+
+
+def _name_from(file: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", file.stem).lstrip("._+-") or "job"
 
 
 def _read(file: Path) -> str:
