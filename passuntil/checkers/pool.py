@@ -64,7 +64,8 @@ class CheckerPool:
     Notes
     -----
     A ``CheckerError`` is never cached: it reaches all completions that joined, and the next equal
-    text is judged anew. Any other exception of a checker is a bug and is raised by the next call.
+    text is judged anew. Any other exception of a checker, such as the UsageError of a broken task,
+    is raised by the next call.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class CheckerPool:
         self._n_joined = 0
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
         self._in_progress: dict[bytes, list[Completion]] = {}
-        self._bug: Exception | None = None
+        self._fatal: Exception | None = None
         self._is_closed = False
 
     @property
@@ -118,8 +119,8 @@ class CheckerPool:
         UsageError
             No checker has the instance's task, or the pool is closed.
         """
-        if self._bug is not None:
-            raise self._bug
+        if self._fatal is not None:
+            raise self._fatal
         cheap = self._cheap.get(instance.task)
         if cheap is not None and not self._is_closed:
             self._results.put(self._judge(cheap, instance, completion))
@@ -135,7 +136,7 @@ class CheckerPool:
                 self._n_joined += 1
                 self._results.put(Judgement(completion, verdict))
                 return
-            while self._backlog >= self._max_backlog and self._bug is None:
+            while self._backlog >= self._max_backlog and self._fatal is None:
                 self._has_room.wait()
             self._backlog += 1
             joined = self._in_progress.setdefault(job.digest, [])
@@ -160,8 +161,8 @@ class CheckerPool:
                 first = self._results.get_nowait()
         except Empty:
             pass
-        if self._bug is not None and not judgements:
-            raise self._bug
+        if self._fatal is not None and not judgements:
+            raise self._fatal
         return judgements
 
     def close(self) -> None:
@@ -217,9 +218,9 @@ class CheckerPool:
         while (job := queue.get()) is not None and not self._is_closed:
             try:
                 judgement = self._judge(checker, job.instance, job.completion)
-            except Exception as error:  # a bug: raised again in the driver's thread
+            except Exception as error:  # raised again in the driver's thread
                 with self._lock:
-                    self._bug = error
+                    self._fatal = error
                     self._has_room.notify_all()
                 self._results.put(None)
                 return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from passuntil.config.job import CodeSpec, Job
 from passuntil.ports import Checker
 
@@ -26,12 +24,8 @@ def build_checkers(job: Job) -> dict[str, Checker]:
 
 
 def _code_checker(spec: CodeSpec, job: Job) -> Checker:
-    # the jail is loaded only where a task needs it
-    from passuntil.checkers.code import CodeChecker  # type: ignore[import-not-found]  # noqa: PLC0415
+    # imported here: exact tasks, and people who only read a job, need no jail
+    from passuntil.checkers.code import CodeChecker, CodeLimits  # noqa: PLC0415
 
-    options = job.checker
-    checker: Checker = CodeChecker(
-        concurrency=options.workers or os.cpu_count() or 1,
-        unsafe_no_sandbox=options.unsafe_no_sandbox,
-    )
-    return checker
+    limits = CodeLimits(**spec.model_dump(exclude={"kind"}))
+    return CodeChecker(limits=limits, n_workers=job.checker.workers)

@@ -13,7 +13,6 @@ _RULE = ("passes", "min_samples", "budget", "seed", "seeding")
 _MODEL = ("path", "revision")
 _TASK = ("digest", "format", "limit", "checker")
 _ENGINE = ("kind", "dtype", "tokenizer")
-_CHECKER = ("unsafe_no_sandbox",)
 
 
 def decisive(job: Mapping[str, Any]) -> dict[str, object]:
@@ -33,7 +32,6 @@ def decisive(job: Mapping[str, Any]) -> dict[str, object]:
         patch = {k: v for k, v in task["sampling"].items() if v is not None}
         flat.update(_flatten(f"{prefix}.sampling", {**job["sampling"], **patch}))
     flat.update({f"engine.{key}": job["engine"][key] for key in _ENGINE})
-    flat.update({f"checker.{key}": job["checker"][key] for key in _CHECKER})
     return flat
 
 

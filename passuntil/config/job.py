@@ -134,9 +134,20 @@ class ExactSpec(_Spec):
 
 
 class CodeSpec(_Spec):
-    """A checker that runs code tests in the jail."""
+    """A checker that runs code tests in the jail: `passuntil.checkers.code.CodeLimits`.
+
+    The limits stand here a second time so that a job can be read where no jail can be built.
+    """
 
     kind: Literal["code"] = "code"
+    cpu_time_s: PositiveFloat = 0.1
+    cpu_time_factor: PositiveFloat = 20.0
+    blocked_factor: PositiveFloat = 3.0
+    blocked_s: PositiveFloat = 1.0
+    memory_bytes: Annotated[Whole, Field(ge=128 * 1024**2)] = 1024**3
+    output_bytes: Annotated[Whole, Field(ge=256)] = 4096
+    source_bytes: Annotated[Whole, Field(ge=256)] = 256 * 1024
+    judge_cpu_time_s: PositiveFloat = 1.0
 
 
 class SamplingSpec(_Spec):
@@ -232,7 +243,6 @@ class CheckerOptions(_Spec):
 
     workers: Positive | None = None
     retries: Annotated[Whole, Field(ge=0)] = 2
-    unsafe_no_sandbox: bool = False
 
 
 class Job(_Spec):
