@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 import yaml
@@ -149,7 +150,7 @@ def test_anchors_and_merges_work(folder):
         ("budget: 1_000", "engine: {max_seqs: 1}", "16: engine.max_seqs: got the unknown key "
          "'max_seqs'; allowed: kind, dtype, max_num_seqs, "),
         ("budget: 1_000", "checker: {retrys: 1}", "16: checker.retrys: got the unknown key "
-         "'retrys'; allowed: workers, retries, unsafe_no_sandbox; rename or remove it. Did you "
+         "'retrys'; allowed: workers, retries; rename or remove it. Did you "
          "mean 'retries'?"),
         ("    n_params: 70e6", "    n_param: 1", "3: family.1.n_params: got nothing; allowed: a "
          "value, the key is required; add it."),
@@ -403,6 +404,37 @@ def test_diff_says_was_and_is(folder):
     ]
 
 
+def test_code_limits_are_those_of_the_code_checker(folder):
+    from passuntil.checkers.code import CodeLimits  # noqa: PLC0415
+
+    spec = load_job(folder / "job.yaml").tasks[1].checker
+    assert spec.model_dump(exclude={"kind"}) == asdict(CodeLimits())
+    text = JOB.replace("format: humaneval", "format: humaneval\n    checker: {memory_bytes: 1e8}")
+    (line,) = problems(folder, text)
+    assert line.startswith(
+        "job.yaml:16: tasks.1.checker.memory_bytes: got 100000000.0; allowed: >= "
+    )
+
+
+def test_code_tasks_with_equal_limits_share_a_jail(folder, monkeypatch):
+    from passuntil.checkers import code  # noqa: PLC0415
+
+    made = []
+    monkeypatch.setattr(code, "CodeChecker", lambda **options: made.append(options) or object())
+    text = JOB + "checker: {workers: 3}\n"
+    for name in ("same", "other"):
+        text = text.replace(
+            "budget:", f"  - {{name: {name}, path: code.jsonl, format: humaneval}}\nbudget:"
+        )
+    (folder / "job.yaml").write_text(text)
+    job = load_job(folder / "job.yaml", ["tasks.other.checker.cpu_time_s=2"])
+    checkers = build_checkers(job)
+    assert checkers["code"] is checkers["same"]
+    assert checkers["code"] is not checkers["other"]
+    assert [m["limits"].cpu_time_s for m in made] == [0.1, 2]
+    assert [m["n_workers"] for m in made] == [3, 3]
+
+
 def test_exact_checkers_are_built_from_their_specs(folder):
     text = "\n".join(LINES[:12])
     (folder / "job.yaml").write_text(text)
@@ -418,7 +450,7 @@ NUMBERS = st.integers(1, 2**40)
 FLOATS = st.floats(0.01, 1, allow_subnormal=False)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     budget=NUMBERS,
     temperature=FLOATS,

@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passuntil.checkers.exact import STEPS, ExactChecker, Extract
@@ -120,6 +120,7 @@ def test_describe_names_everything_that_decides():
     checker.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=4), st.text(max_size=30))
 def test_an_answer_equals_itself_under_any_steps(steps, text):
     assert judge(ExactChecker(normalise=steps), text, text) == "pass"

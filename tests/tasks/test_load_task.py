@@ -134,7 +134,7 @@ TEXT = st.text(min_size=1)
 ROW = st.tuples(TEXT, TEXT, st.lists(st.text(), min_size=1))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(ROW, min_size=1, unique_by=lambda row: row[0]))
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("tasks") / "task.jsonl"
