@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final, final
 
 # Read by vLLM when it is imported.
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+# at ERROR, a failing step logs every request in flight; the exception says what happened
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 # The engine core in this process: an abort takes effect before it returns, and nothing is left
@@ -124,6 +125,9 @@ class VllmSampler:
             tensor_parallel_size=tensor_parallel_size,
             trust_remote_code=trust_remote_code,
             generation_config="vllm",  # never a model's own temperature or top_k
+            # A seeded request whose prompt is split over two steps crashes the CPU build ("CPU
+            # Generator does not use offset") while it gives back the number drawn in the first.
+            enable_chunked_prefill=False if is_cpu else None,
             disable_log_stats=True,
             use_tqdm_on_load=False,
         )
@@ -179,7 +183,9 @@ class VllmSampler:
         for name, request, token_ids in zip(names, requests, encoded, strict=True):
             try:
                 engine.add_request(
-                    name, {"prompt_token_ids": token_ids}, _parameters(request.decoding, request.seed)
+                    name,
+                    {"prompt_token_ids": token_ids},
+                    _parameters(request.decoding, request.seed),
                 )
             except ValueError as error:
                 raise UsageError(f"{request.key}: vLLM refuses the request: {error}") from error

@@ -1,0 +1,33 @@
+# make demo   small models predict a bigger one, on this machine
+# make test   the whole test suite
+# Both create .venv first if it is not there.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test lint bench clean help
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: $(READY)
+	$(BIN)/passuntil demo
+
+test: $(READY)
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(READY): pyproject.toml docker/install.sh docker/constraints.txt
+	PYTHON="$(PYTHON)" VENV="$(VENV)" bash docker/install.sh
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,131 @@
+"""Which samples to draw next: the window of each open instance. Pure.
+
+The window is the number of indices beyond the judged prefix that may be under way. A stop throws
+away what lies above it, so an instance whose next pass is near gets a narrow window and a hard one
+a wide window; together the windows keep the engine full.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from passuntil.stopping import InstanceState
+
+__all__ = ["Lease", "Progress", "next_leases"]
+
+# Window over expected samples still needed. A stop wastes about one window, so this is roughly the
+# overrun's share of the samples while other instances can fill the engine.
+WINDOW_SHARE: Final = 0.1
+# A window may exceed the engine's capacity by this factor, so that one long completion at the
+# start of the prefix does not hold up the rest; it bounds the memory of judged samples that wait.
+SPAN_LIMIT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What planning knows of one instance.
+
+    Parameters
+    ----------
+    state : InstanceState
+        Its judged samples.
+    leased : int
+        Highest index handed out so far.
+    """
+
+    state: InstanceState
+    leased: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Indices ``start ... stop - 1`` of the instance at `position`."""
+
+    position: int
+    start: int
+    stop: int
+
+
+def next_leases(instances: Sequence[Progress], *, room: int, capacity: int) -> list[Lease]:
+    """Return the indices to submit now.
+
+    In this order, until `room` is used up: what the floor needs for certain; windows of a tenth
+    of the samples that each open instance is expected to need; the floor of instances not yet
+    begun; and when nothing else is left, wider windows for all in proportion to that expectation.
+
+    Parameters
+    ----------
+    instances : sequence of Progress
+        All instances of a model in the order they are opened; closed ones are skipped.
+    room : int
+        Requests that may be submitted now.
+    capacity : int
+        Requests in flight that keep the engine full.
+
+    Returns
+    -------
+    list of Lease
+        At most `room` indices together, each above its instance's `leased` and at or below its
+        `limit`.
+    """
+    plan = _Plan(instances, room)
+    begun = [i for i in plan.open if instances[i].leased > 0]
+    for i in begun:
+        plan.lease_up_to(i, instances[i].state.rule.min_samples)
+    for i in begun:
+        state = instances[i].state
+        window = max(1, round(WINDOW_SHARE * expected_samples(state)))
+        plan.lease_up_to(i, state.n_committed + window)
+    for i in plan.open:
+        plan.lease_up_to(i, instances[i].state.rule.min_samples)
+    plan.widen(SPAN_LIMIT * capacity)
+    return plan.leases()
+
+
+def expected_samples(state: InstanceState) -> float:
+    """Return the expected number of samples until the r-th pass, given those judged.
+
+    The posterior mean of 1 / p under a Beta(1, 1) prior is (n + 1) / c for c passes in n; the
+    extra pass in the denominator keeps it finite, and on the side of narrow windows, at c = 0.
+    """
+    missing = max(1, state.rule.passes - state.n_passes)
+    return missing * (state.n_committed + 1) / (state.n_passes + 1)
+
+
+class _Plan:
+    """Leases under construction."""
+
+    def __init__(self, instances: Sequence[Progress], room: int) -> None:
+        self._instances = instances
+        self._room = room
+        self._leased = {i: p.leased for i, p in enumerate(instances) if not p.state.is_closed}
+        self.open = tuple(self._leased)
+
+    def lease_up_to(self, position: int, index: int) -> None:
+        leased = self._leased[position]
+        index = min(index, self._instances[position].state.limit, leased + self._room)
+        if index > leased:
+            self._room -= index - leased
+            self._leased[position] = index
+
+    def widen(self, longest_span: int) -> None:
+        """Share what room is left in proportion to the samples expected."""
+        weights = {i: expected_samples(self._instances[i].state) for i in self.open}
+        left = sum(weights.values())
+        for i in sorted(self.open, key=weights.__getitem__):
+            # what a capped instance leaves over goes to the needier ones after it
+            share = math.ceil(self._room * weights[i] / max(left, weights[i]))
+            left -= weights[i]
+            span_end = self._instances[i].state.n_committed + longest_span
+            self.lease_up_to(i, min(self._leased[i] + share, span_end))
+
+    def leases(self) -> list[Lease]:
+        """Return what was added."""
+        return [
+            Lease(i, self._instances[i].leased + 1, leased + 1)
+            for i, leased in self._leased.items()
+            if leased > self._instances[i].leased
+        ]

@@ -1,0 +1,55 @@
+"""What a job is going to do and what it can cost, before anything is sampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from passuntil.config import Job
+from passuntil.report.words import count, model_size
+from passuntil.tasks import load_task
+
+__all__ = ["print_plan"]
+
+
+def print_plan(console: Console, job: Job, folder: Path) -> None:
+    """Print the resolved job and the bounds of its cost.
+
+    The floor is drawn for certain; the budget is the most. Where a job ends between them depends
+    on the pass rates it is there to measure.
+    """
+    text = yaml.safe_dump(job.to_json(), sort_keys=False, allow_unicode=True)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    table = Table(title="Cost", title_justify="left")
+    for name in (
+        "task",
+        "instances",
+        "max_tokens",
+        "samples, at least",
+        "at most",
+        "tokens, at most",
+    ):
+        table.add_column(name, justify="left" if name == "task" else "right")
+    n_models = len(job.family)
+    for task in job.tasks:
+        n = len(load_task(task.name, job.task_file(task), task.format, task.limit))
+        decoding = job.decoding(task)
+        most = n_models * n * job.budget
+        table.add_row(
+            task.name,
+            str(n),
+            str(decoding.max_tokens),
+            count(n_models * n * job.min_samples),
+            count(most),
+            count(most * decoding.max_tokens),
+        )
+    console.print(table)
+    sizes = ", ".join(
+        f"{m.name} ({model_size(m.n_params)}{', held out' if m.held_out else ''})"
+        for m in job.family
+    )
+    console.print(f"Models: {sizes}", highlight=False)
+    console.print(f"Folder: {folder}", highlight=False)

@@ -1,0 +1,172 @@
+"""The picture of a run: log(-log PU) against log n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt  # the backend must be chosen first
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from passuntil.fitter import ScalingFit
+from passuntil.report.forecasts import GradedForecast
+from passuntil.report.summary import ModelRow, TaskSummary
+from passuntil.report.words import model_size
+
+__all__ = ["plot_run"]
+
+_BAND_LEVEL: Final = 0.9
+_PU_TICKS: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99)
+_INK: Final = "#1b6ca8"
+_HELD_OUT: Final = "#c8442d"
+_QUIET: Final = "#8a8a8a"
+
+
+def plot_run(
+    path: Path,
+    summaries: Sequence[TaskSummary],
+    fits: Mapping[str, ScalingFit],
+    forecasts: Sequence[GradedForecast],
+) -> None:
+    """Draw one panel per task and save them.
+
+    The axis of PU is scaled by F = log(-log PU), so that the law is a straight line; it grows
+    upwards. Ordinary evaluation (greedy) is drawn on the same axes; where it reads 0 it has no
+    place on them and stands at the lower edge.
+    """
+    figure, axes = plt.subplots(
+        1, len(summaries), figsize=(5.6 * len(summaries), 4.6), squeeze=False, layout="constrained"
+    )
+    for axis, summary in zip(axes[0], summaries, strict=True):
+        fit = fits.get(summary.task)
+        mine = [graded for graded in forecasts if graded.task == summary.task]
+        _draw_task(axis, summary, fit, mine)
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def _draw_task(
+    axis: Axes, summary: TaskSummary, fit: ScalingFit | None, forecasts: Sequence[GradedForecast]
+) -> None:
+    rows = [row for row in summary.rows if row.pu is not None]
+    if not rows:
+        axis.set_title(f"{summary.task}: nothing sampled yet", loc="left")
+        return
+    sizes = np.array([row.n_params for row in summary.rows], dtype=float)
+    if fit is not None:
+        _draw_law(axis, fit, sizes)
+    for graded in forecasts:
+        _draw_forecast(axis, graded)
+    for held_out, color, label in (
+        (False, _INK, "PU, 95 % interval"),
+        (True, _HELD_OUT, "PU of the held-out model"),
+    ):
+        _draw_measured(axis, [r for r in rows if r.held_out is held_out], color, label)
+    axis.set_xscale("log")
+    axis.set_xlim(sizes.min() / 1.5, sizes.max() * 1.5)
+    axis.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: model_size(n)))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.tick_params(axis="x", labelrotation=45)
+    _scale_rates(axis, rows)
+    _draw_greedy(axis, rows)
+    axis.set_xlabel("parameters n")
+    axis.set_ylabel("PU   (scaled by log(−log PU))")
+    axis.set_title(summary.task, loc="left")
+    axis.grid(alpha=0.25, linewidth=0.6)
+    axis.legend(frameon=False, fontsize=8, loc="upper left")
+
+
+def _hazard(rate: Any) -> Any:
+    """Return -F, so that up is better."""
+    return -np.log(-np.log(rate))
+
+
+def _draw_law(axis: Axes, fit: ScalingFit, sizes: Any) -> None:
+    grid = np.geomspace(sizes.min() / 1.3, sizes.max() * 1.3, 60)
+    predictions = [fit.predict(float(n), confidence_level=_BAND_LEVEL) for n in grid]
+    low, mid, high = (
+        np.array([getattr(p, name) for p in predictions]) for name in ("low", "value", "high")
+    )
+    ok = (low > 0) & (high < 1)
+    axis.plot(grid, _hazard(mid), color=_INK, linewidth=1.2, label=f"fit ({fit.method})")
+    axis.fill_between(
+        grid[ok],
+        _hazard(low[ok]),
+        _hazard(high[ok]),
+        color=_INK,
+        alpha=0.12,
+        linewidth=0,
+        label=f"{100 * _BAND_LEVEL:.0f} % of a new model",
+    )
+
+
+def _draw_measured(axis: Axes, rows: Sequence[ModelRow], color: str, label: str) -> None:
+    for row in rows:
+        assert row.pu is not None
+        if row.pu.value is None:  # nothing passed: an upper limit
+            axis.plot(row.n_params, _hazard(row.pu.high), "v", color=color, fillstyle="none")
+            continue
+        middle = _hazard(row.pu.value)
+        low, high = _hazard(max(row.pu.low, 1e-9)), _hazard(min(row.pu.high, 1 - 1e-9))
+        axis.errorbar(
+            row.n_params,
+            middle,
+            yerr=[[middle - low], [high - middle]],
+            fmt="o",
+            color=color,
+            capsize=3,
+            markersize=5,
+            label=label,
+        )
+        label = "_nolegend_"
+
+
+def _draw_forecast(axis: Axes, graded: GradedForecast) -> None:
+    for method in graded.methods:
+        if method.name != graded.headline or method.value is None:
+            continue
+        x = graded.n_params * 1.06  # beside the measured point, not under it
+        ends = [_hazard(min(max(p, 1e-9), 1 - 1e-9)) for p in (method.low, method.high)]
+        axis.plot([x, x], ends, color=_HELD_OUT, alpha=0.45, linewidth=5, solid_capstyle="butt")
+        axis.plot(
+            x,
+            _hazard(method.value),
+            "D",
+            color=_HELD_OUT,
+            fillstyle="none",
+            markersize=6,
+            label=f"sealed forecast, {100 * graded.confidence_level:.0f} % interval",
+        )
+
+
+def _scale_rates(axis: Axes, rows: Sequence[ModelRow]) -> None:
+    """Label the axis in PU and leave room for the greedy row at the lower edge."""
+    rates = [r for row in rows if row.pu for r in (row.pu.value, row.pu.low, row.pu.high) if r]
+    greedy = [row.greedy for row in rows if row.greedy and row.greedy < 1]
+    shown = _hazard(np.clip([*rates, *greedy], 1e-7, 0.999))
+    axis.set_ylim(shown.min() - 0.25, shown.max() + 0.35)
+    axis.yaxis.set_major_locator(FixedLocator([float(_hazard(p)) for p in _PU_TICKS]))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{np.exp(-np.exp(-y)):.3g}"))
+
+
+def _draw_greedy(axis: Axes, rows: Sequence[ModelRow]) -> None:
+    label = "greedy score (arrow: reads 0)"
+    edge = axis.get_ylim()[0]
+    for row in rows:
+        if row.greedy is None:
+            continue
+        if row.greedy == 0:
+            axis.plot(row.n_params, edge, "v", color=_QUIET, clip_on=False, label=label, zorder=5)
+        elif row.greedy < 1:
+            axis.plot(
+                row.n_params, _hazard(row.greedy), "s", color=_QUIET, fillstyle="none", label=label
+            )
+        label = "_nolegend_"

@@ -1,0 +1,119 @@
+"""The numbers of a run's tables, as values; tables, plots and ``--json`` all start from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from passuntil.config import ModelSpec
+from passuntil.estimator import PU, measure_pu
+from passuntil.records import Outcome
+from passuntil.runner.record import RunRecord, TaskRecord
+
+__all__ = ["ModelRow", "TaskSummary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model on one task.
+
+    Attributes
+    ----------
+    pu : PU or None
+        Pass rate of the dataset; None before any sample was judged.
+    greedy : float or None
+        Ordinary score: share of instances whose greedy completion passes.
+    n_passed, n_censored, n_open, n_given_up : int
+        Instances that closed with enough passes, that reached the budget without, that are still
+        sampled, and that a checker fault ended.
+    passes, trials : int
+        Samples, over all instances.
+    n_tokens : int
+        Tokens of the judged samples.
+    overrun_samples, overrun_tokens : int
+        Drawn beyond a stop.
+    """
+
+    model: str
+    n_params: int
+    held_out: bool
+    pu: PU | None
+    greedy: float | None
+    n_instances: int
+    n_passed: int
+    n_censored: int
+    n_open: int
+    n_given_up: int
+    passes: int
+    trials: int
+    n_tokens: int
+    overrun_samples: int
+    overrun_tokens: int
+    fail_reasons: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """One task over the family."""
+
+    task: str
+    rows: tuple[ModelRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"task": self.task, "models": [row.to_json() for row in self.rows]}
+
+
+def summarise(
+    run: RunRecord, *, task: str | None = None, confidence_level: float = 0.95
+) -> list[TaskSummary]:
+    """Return the summary of every task, or of one.
+
+    Raises
+    ------
+    UsageError
+        The run has no such task.
+    """
+    return [
+        TaskSummary(
+            name,
+            tuple(
+                _row(model, run.tasks[model.name, name], confidence_level)
+                for model in run.job.family
+            ),
+        )
+        for name in run.task_names(task)
+    ]
+
+
+def _row(model: ModelSpec, record: TaskRecord, confidence_level: float) -> ModelRow:
+    instances = list(record.instances.values())
+    outcomes = Counter(instance.state.tally().outcome for instance in instances)
+    reasons: Counter[str] = Counter()
+    for instance in instances:
+        reasons.update(instance.fail_reasons)
+    tallies = record.tallies
+    return ModelRow(
+        model=model.name,
+        n_params=model.n_params,
+        held_out=model.held_out,
+        pu=measure_pu(tallies, confidence_level=confidence_level) if tallies else None,
+        greedy=record.greedy_score,
+        n_instances=len(instances),
+        n_passed=outcomes[Outcome.STOPPED] + outcomes[Outcome.FLOOR_REACHED],
+        n_censored=outcomes[Outcome.CENSORED],
+        n_open=outcomes[Outcome.OPEN] - len(record.faults),
+        n_given_up=len(record.faults),
+        passes=sum(instance.state.n_passes for instance in instances),
+        trials=sum(instance.state.n_committed for instance in instances),
+        n_tokens=sum(instance.n_tokens for instance in instances),
+        overrun_samples=sum(instance.overrun_samples for instance in instances),
+        overrun_tokens=sum(instance.overrun_tokens for instance in instances),
+        fail_reasons=dict(reasons.most_common()),
+    )

@@ -1,0 +1,154 @@
+"""Tables of a run for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from passuntil.fitter import Prediction, ScalingFit
+from passuntil.report.forecasts import GradedForecast
+from passuntil.report.summary import ModelRow, TaskSummary
+from passuntil.report.words import count, model_size, percent, rate, rate_interval
+from passuntil.runner.record import RunRecord
+
+__all__ = ["print_checkers", "print_fit", "print_forecasts", "print_prediction", "print_task"]
+
+
+def print_task(console: Console, summary: TaskSummary, run: RunRecord) -> None:
+    """Print one row per model."""
+    job = run.job
+    table = _table(
+        f"{summary.task}: stop at {job.passes} passing, floor {job.min_samples}, "
+        f"budget {count(job.budget)}",
+        left=("model",),
+        right=(
+            *("n", "PU", "95 % interval", "greedy", "passes/trials"),
+            *("censored", "samples", "overrun"),
+        ),
+    )
+    for row in summary.rows:
+        table.add_row(*_cells(row), style="bold" if row.held_out else None)
+    console.print(table)
+    if any(row.held_out for row in summary.rows):
+        console.print("  * held out: forecast from the others, then sampled.", style="dim")
+    labels = {row.pu.label for row in summary.rows if row.pu is not None and row.pu.value}
+    cautions = {row.pu.caution for row in summary.rows if row.pu is not None and row.pu.caution}
+    if labels:
+        console.print(f"  PU: {'; '.join(sorted(labels))}.", style="dim", highlight=False)
+    for caution in sorted(cautions):
+        console.print(f"  Caution: {caution}.", style="yellow", highlight=False)
+    for row in summary.rows:
+        _print_unfinished(console, row)
+
+
+def _table(title: str, *, left: Sequence[str], right: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(row: ModelRow) -> list[str]:
+    name = f"{row.model} *" if row.held_out else row.model
+    cells = [name, model_size(row.n_params)]
+    if row.pu is None:
+        return [*cells, "-", "-", "-", "-", "-", "-", "-"]
+    cells.append("-" if row.pu.value is None else rate(row.pu.value))
+    cells.append(rate_interval(row.pu.low, row.pu.high))
+    cells.append("-" if row.greedy is None else f"{row.greedy:.3g}")
+    cells.append(f"{row.passes}/{count(row.trials)}")
+    cells.append(f"{row.n_censored}/{row.n_instances}")
+    cells.append(count(row.trials + row.overrun_samples))
+    cells.append(percent(row.overrun_tokens / max(1, row.n_tokens + row.overrun_tokens)))
+    return cells
+
+
+def _print_unfinished(console: Console, row: ModelRow) -> None:
+    if row.n_open and row.pu is not None:
+        console.print(
+            f"  {row.model}: {row.n_open} of {row.n_instances} instances are still open; run the "
+            "same command again to go on.",
+            style="yellow",
+            highlight=False,
+        )
+    if row.n_given_up:
+        console.print(
+            f"  {row.model}: {row.n_given_up} instances given up after checker faults; run the "
+            "same command again to retry them.",
+            style="red",
+            highlight=False,
+        )
+
+
+def print_fit(console: Console, task: str, fit: ScalingFit, names: Sequence[str]) -> None:
+    """Print the fitted law."""
+    console.print(
+        f"{task}: -log PU = {fit.c:.4g} n^-{fit.alpha:.4g}   "
+        f"({fit.method}, {len(names)} models, {names[0]} to {names[-1]})",
+        highlight=False,
+    )
+    console.print(f"  {fit.lack_of_fit.words}", highlight=False)
+
+
+def print_prediction(console: Console, task: str, prediction: Prediction) -> None:
+    """Print one forecast."""
+    console.print(
+        f"{task}: PU({model_size(prediction.n_params)}) = {rate(prediction.value)}, "
+        f"{percent(prediction.confidence_level)} interval "
+        f"{rate_interval(prediction.low, prediction.high)}   ({prediction.method})",
+        highlight=False,
+    )
+    console.print(f"  {prediction.words}", highlight=False)
+
+
+def print_forecasts(console: Console, forecasts: Sequence[GradedForecast]) -> None:
+    """Print sealed forecasts beside what was measured."""
+    if not forecasts:
+        return
+    level = percent(forecasts[0].confidence_level)
+    table = _table(
+        "Held-out models: forecast sealed first, then measured",
+        left=("task", "model", "method"),
+        right=("forecast", f"{level} interval", "measured", "95 % interval", "error", "inside"),
+    )
+    for graded in forecasts:
+        for method in graded.methods:
+            measured = graded.measured
+            table.add_row(
+                graded.task,
+                graded.model,
+                method.name,
+                "-" if method.value is None else rate(method.value),
+                "-" if method.value is None else rate_interval(method.low, method.high),
+                "-" if measured is None or measured.value is None else rate(measured.value),
+                "-" if measured is None else rate_interval(measured.low, measured.high),
+                "-" if method.error is None else f"{100 * method.error:+.0f} %",
+                {True: "yes", False: "no", None: "-"}[method.is_covered],
+                style="bold" if method.name == graded.headline else None,
+            )
+    console.print(table)
+    for graded in forecasts:
+        console.print(
+            f"  {graded.task}: {graded.path} (tallies {graded.tallies_sha256[:12]}, "
+            f"{graded.seal_words})",
+            style="dim",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def print_checkers(console: Console, checkers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how completions were judged."""
+    for task, checker in checkers.items():
+        words = ", ".join(f"{key} {value}" for key, value in checker.items() if _is_plain(value))
+        console.print(f"  {task}: {words}", style="dim", highlight=False)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)

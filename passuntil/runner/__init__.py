@@ -1,0 +1,1 @@
+"""One run in one process: from a job to a ledger of tallies."""

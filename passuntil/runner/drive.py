@@ -1,0 +1,250 @@
+"""Samples one model until every instance is closed: plan, draw, judge, commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+from passuntil.checkers.pool import CheckerPool, Judgement
+from passuntil.errors import LedgerError, PassUntilError
+from passuntil.planning import Progress, next_leases
+from passuntil.ports import Decoding, GreedyResult, Ledger, Sampler, SampleRequest
+from passuntil.records import Instance, SampleKey
+from passuntil.runner.instance import InstanceRun
+
+__all__ = ["Drive", "Snapshot"]
+
+# The index of the greedy completion; samples begin at 1.
+_GREEDY: Final = 0
+# A second between transactions: what a kill can lose is drawn again.
+_FLUSH_INTERVAL_S: Final = 1.0
+_SNAPSHOT_INTERVAL_S: Final = 0.25
+# Completions that wait for a verdict, in engine capacities: beyond it the engine waits.
+_BACKLOG_LIMIT: Final = 4
+_WAIT_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a progress display shows.
+
+    Parameters
+    ----------
+    model : str
+        The model being sampled.
+    instances : sequence of InstanceRun
+        All its instances.
+    n_samples, n_tokens : int
+        Judged samples and generated tokens of this drive, overrun included.
+    elapsed_s : float
+        Seconds since the drive began.
+    n_in_engine, backlog : int
+        Requests under way, and completions that wait for a verdict.
+    """
+
+    model: str
+    instances: Sequence[InstanceRun]
+    n_samples: int
+    n_tokens: int
+    elapsed_s: float
+    n_in_engine: int
+    backlog: int
+
+
+@final
+class Drive:
+    """One model's part of a run.
+
+    Parameters
+    ----------
+    runs : sequence of InstanceRun
+        All instances of the model, in the order they are opened.
+    greedy : iterable of Instance
+        Instances that still need their greedy completion.
+    decodings : mapping of str to Decoding
+        By task.
+    sampler, pool, ledger : Sampler, CheckerPool, Ledger
+        The hands.
+    run_seed : int or None
+        None draws from the engine's stream.
+    on_progress : callable
+        Called with a `Snapshot` a few times a second.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        runs: Sequence[InstanceRun],
+        *,
+        greedy: Iterable[Instance],
+        decodings: Mapping[str, Decoding],
+        sampler: Sampler,
+        pool: CheckerPool,
+        ledger: Ledger,
+        run_seed: int | None,
+        on_progress: Callable[[Snapshot], None],
+    ) -> None:
+        self._model = model
+        self._runs = {(run.instance.task, run.instance.id): run for run in runs}
+        self._wanted_greedy = list(greedy)
+        self._n_greedy_open = len(self._wanted_greedy)
+        self._greedy: list[GreedyResult] = []
+        self._decodings = decodings
+        self._sampler = sampler
+        self._pool = pool
+        self._ledger = ledger
+        self._run_seed = run_seed
+        self._on_progress = on_progress
+        self._n_in_engine = 0
+        self._n_samples = 0
+        self._n_tokens = 0
+        self._started = self._flushed = self._shown = time.monotonic()
+
+    def run(self) -> None:
+        """Sample until every instance is closed or given up.
+
+        Raises
+        ------
+        EngineError, UsageError
+            From the sampler; what was judged before is in the ledger.
+        LedgerError
+            From the ledger; what it held before is intact.
+        """
+        try:
+            while not self._is_done():
+                self._fill_engine()
+                self._draw()
+                self._judge()
+                self._report()
+        except LedgerError:
+            raise  # a second write would only hide the reason
+        except PassUntilError:
+            self._flush()
+            raise
+        self._flush()
+        self._on_progress(self._snapshot())
+
+    def _draw(self) -> None:
+        """Advance the engine and pass on what it finished."""
+        for completion in self._sampler.step():
+            self._n_in_engine -= 1
+            self._n_tokens += completion.n_tokens
+            run = self._runs[completion.key.task, completion.key.instance]
+            run.in_engine.discard(completion.key.index)
+            run.n_in_pool += 1
+            self._pool.submit(run.instance, completion)
+
+    def _is_done(self) -> bool:
+        return self._n_greedy_open == 0 and not any(
+            run.is_open or run.n_in_pool for run in self._runs.values()
+        )
+
+    def _fill_engine(self) -> None:
+        """Top the engine up once a few places are free."""
+        capacity = self._sampler.capacity
+        room = capacity - self._n_in_engine
+        if room < max(1, capacity // 32) or self._is_backlogged():
+            return
+        requests = [self._greedy_request(i) for i in self._wanted_greedy[:room]]
+        del self._wanted_greedy[: len(requests)]
+        open_runs = [run for run in self._runs.values() if run.is_open]
+        leases = next_leases(
+            [Progress(run.state, run.leased) for run in open_runs],
+            room=room - len(requests),
+            capacity=capacity,
+        )
+        for lease in leases:
+            run = open_runs[lease.position]
+            run.leased = lease.stop - 1
+            run.in_engine.update(range(lease.start, lease.stop))
+            requests.extend(self._request(run, index) for index in range(lease.start, lease.stop))
+        self._sampler.submit(requests)
+        self._n_in_engine += len(requests)
+
+    def _is_backlogged(self) -> bool:
+        return self._pool.backlog > _BACKLOG_LIMIT * self._sampler.capacity
+
+    def _request(self, run: InstanceRun, index: int) -> SampleRequest:
+        key = run.key(index)
+        seed = None if self._run_seed is None else key.seed(self._run_seed)
+        decoding = self._decodings[run.instance.task]
+        return SampleRequest(key, run.instance.prompt, decoding, seed)
+
+    def _greedy_request(self, instance: Instance) -> SampleRequest:
+        key = SampleKey(self._model, instance.task, instance.id, _GREEDY)
+        decoding = replace(self._decodings[instance.task], temperature=0.0, top_p=1.0, top_k=0)
+        return SampleRequest(key, instance.prompt, decoding, None)
+
+    def _judge(self) -> None:
+        """Take verdicts; wait for them when the engine has nothing to do or is far ahead."""
+        while True:
+            must_wait = self._pool.backlog > 0 and (self._n_in_engine == 0 or self._is_backlogged())
+            for judgement in self._pool.collect(timeout_s=_WAIT_S if must_wait else 0.0):
+                self._take(judgement)
+            if not self._is_backlogged():
+                return
+            self._report()
+
+    def _take(self, judgement: Judgement) -> None:
+        completion, verdict = judgement.completion, judgement.verdict
+        run = self._runs[completion.key.task, completion.key.instance]
+        run.n_in_pool -= 1
+        is_greedy = completion.key.index == _GREEDY
+        if is_greedy:
+            self._n_greedy_open -= 1
+        else:
+            self._n_samples += 1
+        if judgement.error is not None:
+            self._drop(run, run.give_up(judgement.error))
+        elif verdict is not None and is_greedy:
+            instance = run.instance
+            self._greedy.append(
+                GreedyResult(
+                    self._model,
+                    instance.task,
+                    instance.id,
+                    verdict.is_pass,
+                    verdict.reason,
+                    completion.text,
+                )
+            )
+        elif verdict is not None:
+            self._drop(run, run.take(completion, verdict))
+
+    def _drop(self, run: InstanceRun, indices: Set[int]) -> None:
+        """Abort useless samples at once and count them as overrun."""
+        if not indices:
+            return
+        n_tokens = self._sampler.abort([run.key(index) for index in indices])
+        run.in_engine.difference_update(indices)
+        run.add_overrun(len(indices), n_tokens)
+        self._n_in_engine -= len(indices)
+        self._n_tokens += n_tokens
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now - self._flushed >= _FLUSH_INTERVAL_S:
+            self._flush()
+        if now - self._shown >= _SNAPSHOT_INTERVAL_S:
+            self._shown = now
+            self._on_progress(self._snapshot())
+
+    def _flush(self) -> None:
+        blocks = [block for run in self._runs.values() if (block := run.pop_block()) is not None]
+        greedy, self._greedy = self._greedy, []
+        if blocks or greedy:
+            self._ledger.append(blocks, greedy)
+        self._flushed = time.monotonic()
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            model=self._model,
+            instances=tuple(self._runs.values()),
+            n_samples=self._n_samples,
+            n_tokens=self._n_tokens,
+            elapsed_s=time.monotonic() - self._started,
+            n_in_engine=self._n_in_engine,
+            backlog=self._pool.backlog,
+        )

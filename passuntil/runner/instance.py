@@ -1,0 +1,154 @@
+"""One instance under one model while it is being sampled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+from passuntil.errors import CheckerError
+from passuntil.ports import Block, KeptText
+from passuntil.records import Completion, Instance, SampleKey, Verdict
+from passuntil.stopping import InstanceState
+
+__all__ = ["InstanceRun"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A judged sample that waits for lower indices."""
+
+    verdict: Verdict
+    n_tokens: int
+    finish_reason: str
+    text: str
+
+
+class InstanceRun:
+    """The judged samples of one instance on their way into the ledger.
+
+    Attributes
+    ----------
+    instance : Instance
+        The problem.
+    state : InstanceState
+        Its judged samples and the stop.
+    leased : int
+        Highest index handed out so far.
+    in_engine : set of int
+        Indices under way in the sampler.
+    n_in_pool : int
+        Completions that wait for their verdict.
+    fault : CheckerError or None
+        Why the instance was given up; its judged prefix stays.
+    """
+
+    def __init__(self, model: str, instance: Instance, state: InstanceState) -> None:
+        self.model = model
+        self.instance = instance
+        self.state = state
+        self.leased = state.n_committed
+        self.in_engine: set[int] = set()
+        self.n_in_pool = 0
+        self.fault: CheckerError | None = None
+        self._ahead: dict[int, _Judged] = {}
+        self._block = self._empty_block()
+        self._verdicts = bytearray()
+        self._reasons: Counter[str] = Counter()
+        self._kept: list[KeptText] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more samples are wanted."""
+        return not self.state.is_closed and self.fault is None
+
+    @property
+    def n_uncommitted(self) -> int:
+        """Judged samples that are not in the ledger yet but belong there."""
+        return len(self._verdicts)
+
+    def key(self, index: int) -> SampleKey:
+        """Return the address of a sample."""
+        return SampleKey(self.model, self.instance.task, self.instance.id, index)
+
+    def take(self, completion: Completion, verdict: Verdict) -> Set[int]:
+        """Take a verdict; return the indices in the engine that it made useless."""
+        index = completion.key.index
+        if self.fault is not None:
+            return frozenset()
+        if index > self.state.limit:
+            self.add_overrun(1, completion.n_tokens)
+            return frozenset()
+        self._ahead[index] = _Judged(
+            verdict, completion.n_tokens, completion.finish_reason.value, completion.text
+        )
+        before = self.state.limit
+        self.state.observe(index, verdict.is_pass)
+        self._commit()
+        if self.state.limit == before:
+            return frozenset()
+        for late in [i for i in self._ahead if i > self.state.limit]:
+            self.add_overrun(1, self._ahead.pop(late).n_tokens)
+        return {i for i in self.in_engine if i > self.state.limit}
+
+    def give_up(self, fault: CheckerError) -> Set[int]:
+        """Stop sampling after a checker fault; return the indices in the engine."""
+        self.fault = self.fault or fault
+        self._ahead.clear()
+        return set(self.in_engine)
+
+    def add_overrun(self, n_samples: int, n_tokens: int) -> None:
+        """Count samples drawn beyond the stop."""
+        self._block = replace(
+            self._block,
+            overrun_samples=self._block.overrun_samples + n_samples,
+            overrun_tokens=self._block.overrun_tokens + n_tokens,
+        )
+
+    def pop_block(self) -> Block | None:
+        """Return what the ledger does not hold yet, or None."""
+        if not self._verdicts and not self._block.overrun_samples:
+            return None
+        block = replace(
+            self._block,
+            verdicts=bytes(self._verdicts),
+            fail_reasons=dict(self._reasons),
+            kept=tuple(self._kept),
+        )
+        self._block = self._empty_block()
+        self._verdicts.clear()
+        self._reasons.clear()
+        self._kept.clear()
+        return block
+
+    def _empty_block(self) -> Block:
+        start = self.state.n_committed + 1
+        return Block(self.model, self.instance.task, self.instance.id, start, b"", {}, 0)
+
+    def _commit(self) -> None:
+        """Move what the state has committed from waiting into the block."""
+        n_tokens = 0
+        first = self._block.start + len(self._verdicts)
+        for index in range(first, self.state.n_committed + 1):
+            judged = self._ahead.pop(index)
+            verdict = judged.verdict
+            n_tokens += judged.n_tokens
+            self._verdicts.append(verdict.is_pass)
+            if not verdict.is_pass:
+                self._reasons[verdict.reason] += 1
+            if verdict.is_pass or _is_kept_failure(self.key(index)):
+                self._kept.append(
+                    KeptText(
+                        index, verdict.is_pass, verdict.reason, judged.finish_reason, judged.text
+                    )
+                )
+        if n_tokens:
+            self._block = replace(self._block, n_tokens=self._block.n_tokens + n_tokens)
+
+
+def _is_kept_failure(key: SampleKey) -> bool:
+    """Whether a failing sample's text is kept: about two of the indices 2**k ... 2**(k+1) - 1.
+
+    A function of the key, so a resumed run keeps the same ones; some thirty at 1e5 samples.
+    """
+    return key.seed(-1) % (1 << max(0, key.index.bit_length() - 2)) == 0

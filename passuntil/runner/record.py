@@ -1,0 +1,202 @@
+"""A run read back from its folder: all that tables, fits and forecasts need, without an engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from passuntil.config import Job, ModelSpec
+from passuntil.errors import LedgerError, UsageError, nearest
+from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.ports import Ledger
+from passuntil.records import Tally
+from passuntil.stopping import InstanceState, StopRule
+
+__all__ = ["LEDGER_FILE", "InstanceRecord", "RunRecord", "TaskRecord", "fold"]
+
+LEDGER_FILE: Final = "ledger.sqlite"
+
+
+@dataclass(slots=True)
+class InstanceRecord:
+    """What the ledger holds of one instance under one model."""
+
+    state: InstanceState
+    fail_reasons: Counter[str]
+    n_tokens: int = 0
+    overrun_samples: int = 0
+    overrun_tokens: int = 0
+    is_greedy_pass: bool | None = None
+
+
+def fold(ledger: Ledger, rule: StopRule) -> dict[tuple[str, str, str], InstanceRecord]:
+    """Return the state of every (model, task, instance) that the ledger has begun.
+
+    The same fold serves resuming, tests and analysis.
+    """
+    records: dict[tuple[str, str, str], InstanceRecord] = {}
+
+    def record(model: str, task: str, instance: str) -> InstanceRecord:
+        address = (model, task, instance)
+        if address not in records:
+            records[address] = InstanceRecord(InstanceState(rule), Counter())
+        return records[address]
+
+    for block in ledger.blocks():
+        found = record(block.model, block.task, block.instance)
+        if block.verdicts:
+            found.state.observe_prefix(block.verdicts)
+        found.fail_reasons.update(block.fail_reasons)
+        found.n_tokens += block.n_tokens
+        found.overrun_samples += block.overrun_samples
+        found.overrun_tokens += block.overrun_tokens
+    for result in ledger.greedy():
+        record(result.model, result.task, result.instance).is_greedy_pass = result.is_pass
+    return records
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """All instances of one task under one model.
+
+    Parameters
+    ----------
+    model, task : str
+        Names.
+    instances : mapping of str to InstanceRecord
+        By instance id, in task order; those not begun have an empty state.
+    faults : mapping of str to str
+        Instances that were given up after a checker fault, with the reason; their judged prefix
+        counts as open.
+    """
+
+    model: str
+    task: str
+    instances: Mapping[str, InstanceRecord]
+    faults: Mapping[str, str]
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """One tally per instance that has samples, in task order."""
+        tallies = (record.state.tally() for record in self.instances.values())
+        return [tally for tally in tallies if tally.trials > 0]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether any sample was judged."""
+        return any(record.state.n_committed for record in self.instances.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every instance is closed."""
+        return all(record.state.is_closed for record in self.instances.values())
+
+    @property
+    def greedy_score(self) -> float | None:
+        """Share of instances whose greedy completion passes; None before all are judged."""
+        results = [record.is_greedy_pass for record in self.instances.values()]
+        passes = [result for result in results if result is not None]
+        return sum(passes) / len(passes) if passes and len(passes) == len(results) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A whole run.
+
+    Use :meth:`load`.
+    """
+
+    folder: Path
+    job: Job
+    fingerprint: str
+    tasks: Mapping[tuple[str, str], TaskRecord]
+    engines: Mapping[str, Sequence[Mapping[str, Any]]]
+    checkers: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, folder: Path) -> RunRecord:
+        """Read a run; works beside a driver that writes it.
+
+        Raises
+        ------
+        UsageError
+            The folder holds no run.
+        LedgerError
+            The ledger cannot be read.
+        """
+        path = folder / LEDGER_FILE
+        if not path.is_file():
+            raise UsageError(
+                f"run: got {folder}, which has no {LEDGER_FILE}; allowed: a folder that "
+                "`passuntil run JOB.yaml -o FOLDER` made; check the path."
+            )
+        ledger = SqliteLedger(path, mode="read")
+        try:
+            meta = ledger.read_meta("job")
+            if meta is None:
+                raise LedgerError(
+                    f"ledger {path}: got no job in it; allowed: one; start the run again."
+                )
+            return cls._read(folder, ledger, meta)
+        finally:
+            ledger.close()
+
+    @classmethod
+    def _read(cls, folder: Path, ledger: SqliteLedger, meta: Mapping[str, Any]) -> RunRecord:
+        job = Job.from_json(meta["job"], base=folder)
+        records = fold(ledger, job.stop_rule())
+        names = ledger.read_meta("instances") or {}
+        faults: Mapping[str, Any] = ledger.read_meta("faults") or {}
+        tasks = {}
+        for model in job.family:
+            for task in job.tasks:
+                ids: Sequence[str] = names[task.name]  # type: ignore[assignment]
+                tasks[model.name, task.name] = TaskRecord(
+                    model.name,
+                    task.name,
+                    {
+                        i: records.get((model.name, task.name, i))
+                        or InstanceRecord(InstanceState(job.stop_rule()), Counter())
+                        for i in ids
+                    },
+                    faults.get(model.name, {}).get(task.name, {}),
+                )
+        engines: Mapping[str, Any] = ledger.read_meta("engines") or {}
+        checkers: Mapping[str, Any] = ledger.read_meta("checkers") or {}
+        return cls(folder, job, str(meta["fingerprint"]), tasks, engines, checkers)
+
+    def family(
+        self, task: str, *, include_held_out: bool = False
+    ) -> tuple[list[ModelSpec], list[list[Tally]]]:
+        """Return the models with samples on a task, and the tallies of each.
+
+        Held-out models are left out unless asked for.
+        """
+        models, tallies = [], []
+        for model in self.job.family:
+            record = self.tasks[model.name, task]
+            if record.is_begun and (include_held_out or not model.held_out):
+                models.append(model)
+                tallies.append(record.tallies)
+        return models, tallies
+
+    def task_names(self, only: str | None = None) -> list[str]:
+        """Return the tasks, or the one asked for.
+
+        Raises
+        ------
+        UsageError
+            The run has no such task.
+        """
+        names = [task.name for task in self.job.tasks]
+        if only is None:
+            return names
+        if only not in names:
+            raise UsageError(
+                f"task: got {only!r}; allowed: {', '.join(names)}; name a task of the run."
+                f"{nearest(only, names)}"
+            )
+        return [only]

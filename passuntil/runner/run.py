@@ -1,0 +1,223 @@
+"""A whole run: every model of the job in turn, the held-out ones last and forecast first."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import passuntil
+from passuntil.checkers.pool import CheckerPool
+from passuntil.config import Job, ModelSpec, build_checkers, diff_jobs
+from passuntil.errors import UsageError
+from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.ports import Checker, Sampler
+from passuntil.records import Instance
+from passuntil.runner.drive import Drive, Snapshot
+from passuntil.runner.instance import InstanceRun
+from passuntil.runner.record import LEDGER_FILE, InstanceRecord, fold
+from passuntil.runner.sealed import seal_forecasts
+from passuntil.stopping import InstanceState
+from passuntil.tasks import load_task
+
+__all__ = ["Observer", "run_job", "start_vllm"]
+
+
+class Observer(Protocol):
+    """Is told how a run goes on; a progress display."""
+
+    def on_model(self, model: ModelSpec, n_done: int, n_models: int) -> None:
+        """Report that a model's engine is about to start."""
+        ...
+
+    def on_progress(self, snapshot: Snapshot) -> None:
+        """Report the state of the model being sampled, a few times a second."""
+        ...
+
+    def on_forecast(self, path: Path) -> None:
+        """Report that a forecast was written, before its model is sampled."""
+        ...
+
+
+def start_vllm(job: Job, model: ModelSpec) -> Sampler:
+    """Return vLLM with one model of the job.
+
+    Raises
+    ------
+    EngineError
+        vLLM is not installed, or the model does not load.
+    """
+    from passuntil.sampler.vllm import VllmSampler  # noqa: PLC0415  # seconds, and often absent
+
+    options = job.engine.model_dump(exclude={"kind"})
+    # without seeds of their own, two engines that start from one seed draw the same samples
+    engine_seed = job.seed % 2**32 if job.seeding == "per_sample" else secrets.randbits(32)
+    return VllmSampler(
+        job.model_location(model), revision=model.revision, engine_seed=engine_seed, **options
+    )
+
+
+def run_job(
+    job: Job,
+    folder: Path,
+    *,
+    observer: Observer,
+    make_sampler: Callable[[Job, ModelSpec], Sampler] = start_vllm,
+    make_checkers: Callable[[Job], Mapping[str, Checker]] = build_checkers,
+) -> None:
+    """Run a job, or go on with it where `folder` holds a part of it.
+
+    Parameters
+    ----------
+    job : Job
+        What to sample.
+    folder : Path
+        Where the ledger and the forecasts lie; made if it is not there.
+    observer : Observer
+        Is told of progress.
+    make_sampler, make_checkers : callable
+        Start the hands; replaced in simulations.
+
+    Raises
+    ------
+    UsageError
+        `folder` holds a run of another job, or a task file is broken.
+    EngineError, CheckerError, LedgerError
+        From the hands. What was judged before is in the ledger; the same call goes on from there.
+    """
+    instances = [
+        instance
+        for task in job.tasks
+        for instance in load_task(task.name, job.task_file(task), task.format, task.limit)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = SqliteLedger(folder / LEDGER_FILE)
+    try:
+        _write_job(job, ledger, instances, folder)
+        checkers = make_checkers(job)
+        ledger.write_meta("checkers", {task: dict(c.describe()) for task, c in checkers.items()})
+        with CheckerPool(checkers, retries=job.checker.retries) as pool:
+            _Run(
+                job,
+                folder,
+                ledger=ledger,
+                instances=instances,
+                pool=pool,
+                observer=observer,
+                make_sampler=make_sampler,
+            ).run()
+    finally:
+        ledger.close()
+
+
+def _write_job(job: Job, ledger: SqliteLedger, instances: Sequence[Instance], folder: Path) -> None:
+    """Record the job on the first start; afterwards insist that it is the same."""
+    meta = ledger.read_meta("job")
+    if meta is not None:
+        recorded: Any = meta["job"]
+        differences = diff_jobs(recorded, job.to_json())
+        if differences:
+            lines = "\n  ".join(differences)
+            raise UsageError(
+                f"run {folder}: got a job that differs from the one it was begun with; allowed: "
+                f"the same one; choose another folder with -o, or change back:\n  {lines}"
+            )
+        return
+    by_task: dict[str, list[str]] = {task.name: [] for task in job.tasks}
+    for instance in instances:
+        by_task[instance.task].append(instance.id)
+    ledger.write_meta("instances", by_task)
+    ledger.write_meta(
+        "job",
+        {
+            "job": job.to_json(),
+            "fingerprint": job.fingerprint(),
+            "passuntil": passuntil.__version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {name: metadata.version(name) for name in ("numpy", "scipy")},
+            "command": sys.argv,
+        },
+    )
+
+
+class _Run:
+    """The models of a job, one after the other."""
+
+    def __init__(
+        self,
+        job: Job,
+        folder: Path,
+        *,
+        ledger: SqliteLedger,
+        instances: Sequence[Instance],
+        pool: CheckerPool,
+        observer: Observer,
+        make_sampler: Callable[[Job, ModelSpec], Sampler],
+    ) -> None:
+        self._job = job
+        self._folder = folder
+        self._ledger = ledger
+        self._instances = instances
+        self._pool = pool
+        self._observer = observer
+        self._make_sampler = make_sampler
+        self._engines: dict[str, Any] = dict(ledger.read_meta("engines") or {})
+
+    def run(self) -> None:
+        job = self._job
+        known = fold(self._ledger, job.stop_rule())
+        ordered = sorted(job.family, key=lambda model: model.held_out)  # stable
+        for n_done, model in enumerate(ordered):
+            if model.held_out:
+                for path in seal_forecasts(job, self._folder, model):
+                    self._observer.on_forecast(path)
+            self._sample(model, known, n_done)
+
+    def _sample(
+        self, model: ModelSpec, known: Mapping[tuple[str, str, str], InstanceRecord], n_done: int
+    ) -> None:
+        job = self._job
+        runs, greedy = [], []
+        for instance in self._instances:
+            record = known.get((model.name, instance.task, instance.id))
+            state = record.state if record else InstanceState(job.stop_rule())
+            runs.append(InstanceRun(model.name, instance, state))
+            if job.greedy and (record is None or record.is_greedy_pass is None):
+                greedy.append(instance)
+        if not greedy and not any(run.is_open for run in runs):
+            return
+        self._observer.on_model(model, n_done, len(job.family))
+        sampler = self._make_sampler(job, model)
+        try:
+            # a list: a run that is resumed may go on with another version or device
+            self._engines.setdefault(model.name, []).append(dict(sampler.provenance))
+            self._ledger.write_meta("engines", self._engines)
+            Drive(
+                model.name,
+                runs,
+                greedy=greedy,
+                decodings={task.name: job.decoding(task) for task in job.tasks},
+                sampler=sampler,
+                pool=self._pool,
+                ledger=self._ledger,
+                run_seed=job.seed if job.seeding == "per_sample" else None,
+                on_progress=self._observer.on_progress,
+            ).run()
+        finally:
+            self._write_faults(model.name, runs)
+            sampler.close()
+
+    def _write_faults(self, model: str, runs: Sequence[InstanceRun]) -> None:
+        """Record the instances given up, for reports; a resumed run tries them again."""
+        faults: dict[str, dict[str, str]] = {}
+        for run in runs:
+            if run.fault is not None:
+                faults.setdefault(run.instance.task, {})[run.instance.id] = str(run.fault)
+        found: dict[str, Any] = dict(self._ledger.read_meta("faults") or {})
+        if faults or model in found:
+            self._ledger.write_meta("faults", {**found, model: faults})

@@ -1,0 +1,106 @@
+"""Forecasts of held-out models, written before those models are sampled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from passuntil.config import Job, ModelSpec
+from passuntil.errors import EstimationError, LedgerError
+from passuntil.fitter import fit_scaling_law, tallies_digest
+from passuntil.fitter.fit import FITS
+from passuntil.runner.record import RunRecord
+
+__all__ = ["CONFIDENCE_LEVEL", "HEADLINE", "forecast_path", "read_forecast", "seal_forecasts"]
+
+CONFIDENCE_LEVEL: Final = 0.9
+# The method shown as the forecast; every other method is sealed beside it.
+HEADLINE: Final = "mle"
+
+
+def forecast_path(folder: Path, model: str, task: str) -> Path:
+    """Return where the forecast of a model on a task lies."""
+    return folder / "forecasts" / f"{model}.{task}.json"
+
+
+def seal_forecasts(job: Job, folder: Path, model: ModelSpec) -> list[Path]:
+    """Forecast a held-out model on every task from the tallies of the others.
+
+    A forecast that exists is left as it is. Each file holds the forecast of every method of the
+    fitter, or the reason why it gives none, and the SHA-256 of the tallies they used.
+
+    Returns
+    -------
+    list of Path
+        The files written by this call.
+    """
+    paths = {task.name: forecast_path(folder, model.name, task.name) for task in job.tasks}
+    missing = {task: path for task, path in paths.items() if not path.exists()}
+    if not missing:
+        return []
+    run = RunRecord.load(folder)
+    for task, path in missing.items():
+        models, tallies = run.family(task)
+        n_params = [m.n_params for m in models]
+        methods: dict[str, Any] = {}
+        for method in FITS:
+            try:
+                fit = fit_scaling_law(n_params=n_params, tallies=tallies, method=method)
+                forecast = fit.predict(model.n_params, confidence_level=CONFIDENCE_LEVEL)
+                methods[method] = {"fit": fit.to_json(), "prediction": forecast.to_json()}
+            except EstimationError as error:
+                methods[method] = {"error": str(error)}
+        _write(
+            path,
+            {
+                "kind": "passuntil forecast",
+                "model": model.name,
+                "n_params": model.n_params,
+                "task": task,
+                "job_fingerprint": run.fingerprint,
+                "measured_models": [m.name for m in models],
+                "tallies_sha256": tallies_digest(tallies),
+                "confidence_level": CONFIDENCE_LEVEL,
+                "headline": HEADLINE,
+                "methods": methods,
+                "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+    return list(missing.values())
+
+
+def read_forecast(folder: Path, model: str, task: str) -> Mapping[str, Any] | None:
+    """Return a sealed forecast, or None if there is none.
+
+    Raises
+    ------
+    LedgerError
+        The file is not a forecast.
+    """
+    path = forecast_path(folder, model, task)
+    if not path.exists():
+        return None
+    try:
+        forecast: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise LedgerError(
+            f"forecast {path}: got {error}; allowed: the JSON that a run wrote; restore it from a "
+            "copy, or delete it to lose the forecast."
+        ) from error
+    return forecast
+
+
+def _write(path: Path, forecast: Mapping[str, Any]) -> None:
+    """Write all or nothing: a forecast cut in half must not count as sealed."""
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("w") as file:
+        json.dump(forecast, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
