@@ -7,10 +7,12 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
 
+from passuntil.errors import LedgerError
 from passuntil.ports import Block, KeptText
 
 __all__ = ["Row", "from_db", "last_row", "read_instance", "read_names", "to_db"]
@@ -58,12 +60,20 @@ def read_instance(
     database: sqlite3.Connection, row_id: int, names: Mapping[int, str]
 ) -> list[Block]:
     """Return the instance's blocks; its overrun comes with the last."""
-    *address, samples, tokens = database.execute(
-        "SELECT model, task, instance, overrun_samples, overrun_tokens FROM instance WHERE id = ?",
+    *address, n_judged, samples, tokens = database.execute(
+        "SELECT model, task, instance, n_judged, overrun_samples, overrun_tokens FROM instance "
+        "WHERE id = ?",
         (row_id,),
     ).fetchone()
     found = database.execute(f"{_SELECT_ROWS} ORDER BY start", (row_id,)).fetchall()
     rows = [Row.read(row) for row in found]
+    expected = accumulate((row.n for row in rows), initial=1)
+    if [*(row.start for row in rows), n_judged + 1] != list(expected):
+        raise LedgerError(
+            f"ledger: got blocks that do not make up the {n_judged} judged samples of "
+            f"{'/'.join(names[name] for name in address)}; allowed: a ledger nobody edited; "
+            "restore the file from a copy."
+        )
     if not rows and (samples or tokens):
         rows = [Row(1, 0, b"", {}, 0)]
     kept = _kept(database, row_id, names)

@@ -185,16 +185,24 @@ def _companion(path: Path, ending: str) -> Path:
 
 
 def _require_content(path: Path) -> None:
-    """Refuse an empty file: SQLite would take it for a new database."""
-    if path.stat().st_size == 0:
+    """Refuse a file without its end where SQLite would not: empty, or cut within the last page."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    n_bytes, wal = path.stat().st_size, _companion(path, "-wal")
+    is_cut = n_bytes == 0
+    if header.startswith(b"SQLite format 3\0") and not (wal.exists() and wal.stat().st_size):
+        # SQLite reads half a page as if zeros followed; from a WAL it writes the page anew
+        page_bytes = int.from_bytes(header[16:18], "big")
+        is_cut = n_bytes % (65536 if page_bytes <= 1 else page_bytes) > 0
+    if is_cut:
         raise LedgerError(
-            f"ledger {path}: got an empty file, so it was truncated; allowed: an intact database; "
+            f"ledger {path}: got a file cut at {n_bytes} bytes; allowed: an intact database; "
             "restore it from a copy, or remove it with its companions to start anew."
         )
 
 
 def _require_schema(database: sqlite3.Connection, path: Path) -> None:
-    """Refuse files of others and other versions. Reads the first page: finds truncation too."""
+    """Refuse files of others, of other versions, and files without their end."""
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
