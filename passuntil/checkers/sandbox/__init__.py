@@ -1,0 +1,1 @@
+"""The jail: processes that may run anything and reach nothing."""

@@ -1,0 +1,174 @@
+"""What a child gives up before it runs a line of the candidate: descriptors, files, system calls.
+
+Prepared once in the zygote, applied in every child after the fork; measured at about 0.1 ms.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import resource
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Lock", "LockError", "landlock_abi", "set_undumpable"]
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_SYSCALL = {"x86_64": 317, "aarch64": 277}
+_SECCOMP_SET_MODE_FILTER = 1
+# the same numbers on every architecture that has them
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_LANDLOCK_VERSION_FLAG = 1
+_LANDLOCK_PATH_BENEATH = 1
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+
+
+class LockError(OSError):
+    """A restriction could not be applied."""
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+
+def _check(what: str, result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise LockError(code, f"{what}: {errno.errorcode.get(code, code)} {os.strerror(code)}")
+    return result
+
+
+def set_undumpable() -> None:
+    """Deny ptrace and /proc/<pid>/mem to processes of the same uid; children inherit it."""
+    _check("prctl(PR_SET_DUMPABLE)", _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def landlock_abi() -> int:
+    """Return Landlock's ABI version, 0 where the kernel has none or denies it."""
+    version = _syscall(
+        ctypes.c_long(_LANDLOCK_CREATE),
+        ctypes.c_void_p(None),
+        ctypes.c_size_t(0),
+        ctypes.c_uint32(_LANDLOCK_VERSION_FLAG),
+    )
+    return max(0, int(version))
+
+
+def _ruleset(abi: int, readable: list[str]) -> int:
+    """Return a descriptor of a ruleset that allows reading below `readable` and nothing else."""
+    files = (1 << 13) - 1  # ABI 1: thirteen rights
+    files |= (1 << 13 if abi >= 2 else 0) | (1 << 14 if abi >= 3 else 0)
+    files |= 1 << 15 if abi >= 5 else 0
+    ports = 0b11 if abi >= 4 else 0  # bind and connect of TCP
+    scope = 0b11 if abi >= 6 else 0  # abstract sockets and signals
+    attributes = struct.pack("QQQ", files, ports, scope)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = _check(
+        "landlock_create_ruleset",
+        _syscall(
+            ctypes.c_long(_LANDLOCK_CREATE),
+            ctypes.c_char_p(attributes),
+            ctypes.c_size_t(size),
+            ctypes.c_uint32(0),
+        ),
+    )
+    for path in readable:
+        try:
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        rights = _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0)
+        rule = struct.pack("=Qi", rights, fd)
+        _check(
+            "landlock_add_rule",
+            _syscall(
+                ctypes.c_long(_LANDLOCK_ADD),
+                ctypes.c_int(ruleset),
+                ctypes.c_int(_LANDLOCK_PATH_BENEATH),
+                ctypes.c_char_p(rule),
+                ctypes.c_uint32(0),
+            ),
+        )
+        os.close(fd)
+    return ruleset
+
+
+class _Program(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+@dataclass(slots=True)
+class Lock:
+    """The prepared restrictions of one zygote.
+
+    Parameters
+    ----------
+    machine : str
+        ``os.uname().machine``.
+    seccomp : bytes
+        BPF program, empty for none.
+    readable : list of str
+        Paths a child may read, for Landlock.
+    use_landlock : bool
+        False leaves Landlock out, for tests and for kernels without it.
+    n_processes : int
+        RLIMIT_NPROC of a child.
+    """
+
+    machine: str
+    seccomp: bytes
+    readable: list[str]
+    use_landlock: bool
+    n_processes: int
+    abi: int = 0
+    _ruleset_fd: int = -1
+    _buffer: Any = None
+    _program: Any = None
+
+    def prepare(self) -> None:
+        """Build the ruleset and the filter; LockError where the kernel refuses."""
+        _check("prctl(PR_SET_NO_NEW_PRIVS)", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        self.abi = landlock_abi() if self.use_landlock else 0
+        if self.abi:
+            self._ruleset_fd = _ruleset(self.abi, self.readable)
+        if self.seccomp:
+            self._buffer = ctypes.create_string_buffer(self.seccomp, len(self.seccomp))
+            self._program = _Program(len(self.seccomp) // 8, ctypes.addressof(self._buffer))
+
+    def apply(self, *, cpu_time_s: float) -> None:
+        """Restrict this process for good.
+
+        The limits have no margin between soft and hard: what a program could raise it would.
+        """
+        # RLIMIT_CPU counts whole seconds and only backs up the zygote's own clock
+        seconds = int(cpu_time_s) + 2
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_NPROC, (self.n_processes, self.n_processes))
+        if self._ruleset_fd >= 0:
+            _check(
+                "landlock_restrict_self",
+                _syscall(
+                    ctypes.c_long(_LANDLOCK_RESTRICT),
+                    ctypes.c_int(self._ruleset_fd),
+                    ctypes.c_uint32(0),
+                ),
+            )
+
+    def filter_calls(self) -> None:
+        """Load the system call filter."""
+        if self._program is not None:
+            _check(
+                "seccomp(SECCOMP_SET_MODE_FILTER)",
+                _syscall(
+                    ctypes.c_long(_SECCOMP_SYSCALL[self.machine]),
+                    ctypes.c_uint(_SECCOMP_SET_MODE_FILTER),
+                    ctypes.c_uint(0),
+                    ctypes.byref(self._program),
+                ),
+            )

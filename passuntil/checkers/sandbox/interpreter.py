@@ -1,0 +1,116 @@
+"""What a jail must show for Python to run: the interpreter, its standard library, its libraries.
+
+Nothing else of the host is shown. Packages are not: benchmark packages carry their answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from passuntil.errors import NoIsolationError
+
+__all__ = ["Interpreter", "discover"]
+
+# Run by the interpreter itself: imports all extension modules, then asks the dynamic linker for
+# the libraries in memory under the names by which it found them.
+_QUESTION = """
+import ctypes, importlib, json, os, sys, sysconfig
+stdlib = sysconfig.get_path("stdlib")
+platstdlib = sysconfig.get_path("platstdlib")
+dynload = os.path.join(platstdlib, "lib-dynload")
+skip = ("_test", "_xx", "xx", "_ctypes_test", "_tkinter", "_curses", "readline", "nis", "_dbm",
+        "_gdbm")
+for name in sorted(os.listdir(dynload)) if os.path.isdir(dynload) else ():
+    if not name.startswith(skip):
+        try:
+            importlib.import_module(name.split(".")[0])
+        except ImportError:
+            pass
+class Info(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
+kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)
+names = []
+def note(info, size, data):
+    names.append(os.fsdecode(info.contents.name))
+    return 0
+ctypes.CDLL(None).dl_iterate_phdr(kind(note), None)
+print(json.dumps({"stdlib": [stdlib, platstdlib], "names": names, "version": sys.version}))
+"""
+
+# Below the standard library, but not of it, or of no use to a solution.
+_HIDDEN = (
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "ensurepip",
+    "lib2to3",
+    "turtledemo",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python that can be shown in a jail.
+
+    Parameters
+    ----------
+    executable : str
+        Its real path, not that of a virtual environment's link.
+    visible : tuple of str
+        Files and folders that it needs, shown under their own names.
+    hidden : tuple of str
+        Folders below `visible` that are covered.
+    version : str
+        ``sys.version``.
+    """
+
+    executable: str
+    visible: tuple[str, ...]
+    hidden: tuple[str, ...]
+    version: str
+
+
+@functools.cache
+def discover(executable: str | None = None) -> Interpreter:
+    """Ask the interpreter, by default the one that runs now, what it needs.
+
+    Raises
+    ------
+    NoIsolationError
+        It does not run or does not answer.
+    """
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    executable = os.path.realpath(executable or base)
+    try:
+        done = subprocess.run(
+            [executable, "-I", "-S", "-c", _QUESTION], capture_output=True, timeout=60, check=True
+        )
+        answer = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        detail = getattr(error, "stderr", b"") or b""
+        raise NoIsolationError(
+            f"interpreter for the jail: {executable} failed: {error} "
+            f"{detail.decode(errors='replace')[-300:]}; allowed: a CPython 3.11 to 3.13 with "
+            "ctypes; run passuntil under one."
+        ) from error
+    stdlib = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["stdlib"]))
+    libraries = [
+        name
+        for name in answer["names"]
+        if os.path.isabs(name) and not name.startswith(stdlib) and os.path.exists(name)
+    ]
+    cache = ["/etc/ld.so.cache"] if os.path.exists("/etc/ld.so.cache") else []
+    visible = tuple(dict.fromkeys([executable, *answer["stdlib"], *libraries, *cache]))
+    hidden = tuple(
+        path
+        for folder in dict.fromkeys(answer["stdlib"])
+        for name in _HIDDEN
+        if os.path.isdir(path := os.path.join(folder, name)) and not os.path.islink(path)
+    )
+    return Interpreter(executable, visible, hidden, answer["version"])
