@@ -96,6 +96,11 @@ class ScriptedSampler:
         """Number of requests in flight that keeps the engine full."""
         return self._capacity
 
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """What a run records of this engine."""
+        return {"engine": "scripted", "capacity": self._capacity}
+
     def submit(self, requests: Sequence[SampleRequest]) -> None:
         """Take requests; see ``passuntil.ports.Sampler.submit``."""
         self._require_open()
