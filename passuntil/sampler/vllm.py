@@ -181,13 +181,13 @@ class VllmSampler:
             )
         encoded = [self._encode(request) for request in requests]
         for name, request, token_ids in zip(names, requests, encoded, strict=True):
+            parameters = _parameters(request.decoding, request.seed)
             try:
-                engine.add_request(
-                    name,
-                    {"prompt_token_ids": token_ids},
-                    _parameters(request.decoding, request.seed),
-                )
+                engine.add_request(name, {"prompt_token_ids": token_ids}, parameters)
             except ValueError as error:
+                engine.abort_request(names)  # none of the call is taken
+                for taken in names:
+                    self._in_flight.pop(taken, None)
                 raise UsageError(f"{request.key}: vLLM refuses the request: {error}") from error
             self._in_flight[name] = request
 
