@@ -329,6 +329,8 @@ def _fit_posterior(law: str, method: str) -> Callable[[Family, float], ScalingFi
 FITS: dict[str, Callable[[Family, float], ScalingFit]] = {
     "mle": _fit_posterior("line", "mle"),
     "ols": _fit_ols,
+    "saturating": _fit_posterior("saturating", "saturating"),
+    "damped": _fit_posterior("damped", "damped"),
 }
 
 

@@ -17,13 +17,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, ndtri
 
-__all__ = ["LAWS", "Law", "scatter_log_prior"]
+__all__ = ["LAWS", "Law", "damping_draws", "scatter_log_prior"]
 
 Floats = NDArray[np.float64]
 SCATTER_SCALE = 0.06
 """Scale of the half-t prior (3 degrees of freedom) of model scatter in F."""
 ALPHA_CENTER, ALPHA_SD = 0.15, 0.3
+ALPHA_LOG_CENTER, ALPHA_LOG_SD = float(np.log(0.25)), 0.6
+"""Exponent of the part that falls, where another part stays."""
+SHARE_CENTER, SHARE_SD = 0.0, 1.2
+"""Log odds of the share of -log PU that stays, at the largest measured size."""
+DAMPING_CENTER, DAMPING_SD = float(np.log(0.3)), 0.8
+"""Log of the rate at which the slope fades, per unit of log N."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,50 @@ def _line_prior(theta: Floats) -> Floats:
     return _normal(theta[:, 0], 1.0, 2.0) + _normal(theta[:, 1], ALPHA_CENTER, ALPHA_SD)
 
 
+def _damped(theta: Floats, x: Floats, x_last: float) -> Floats:
+    """Beyond the data the slope fades at rate kappa [2]; within them, the line."""
+    ahead = np.maximum(x - x_last, 0.0)
+    kappa = np.exp(np.clip(theta[:, 2:3], -6, 3))
+    way = np.minimum(x - x_last, 0.0) - np.expm1(-kappa * ahead) / kappa
+    return np.asarray(theta[:, :1] - theta[:, 1:2] * way, float)
+
+
+def _damped_prior(theta: Floats) -> Floats:
+    return _line_prior(theta) + _normal(theta[:, 2], DAMPING_CENTER, DAMPING_SD)
+
+
+def _damped_start(x: Floats, f: Floats) -> Floats:
+    return np.append(_line_start(x, f), DAMPING_CENTER)
+
+
+def damping_draws(n: int) -> Floats:
+    """Return n damping rates spread evenly over their prior, shape (n,)."""
+    golden = (np.arange(n) * 0.6180339887498949 + 0.5) % 1.0
+    rates = np.exp(DAMPING_CENTER + DAMPING_SD * ndtri(np.clip(golden, 1e-4, 1 - 1e-4)))
+    return np.asarray(rates, float)
+
+
+def _saturating(theta: Floats, x: Floats, x_last: float) -> Floats:
+    """-log PU = E + A N^-alpha; parameters F(x_last), log alpha, log odds of E's share there."""
+    share = expit(theta[:, 2:3])
+    alpha = np.exp(np.clip(theta[:, 1:2], -6, 2))
+    power = np.exp(np.clip(-alpha * (x - x_last), -50, 50))
+    return np.asarray(theta[:, :1] + np.log(share + (1 - share) * power), float)
+
+
+def _saturating_prior(theta: Floats) -> Floats:
+    exponent = _normal(theta[:, 1], ALPHA_LOG_CENTER, ALPHA_LOG_SD)
+    return _normal(theta[:, 0], 1.0, 2.0) + exponent + _normal(theta[:, 2], SHARE_CENTER, SHARE_SD)
+
+
+def _saturating_start(x: Floats, f: Floats) -> Floats:
+    return np.array([_line_start(x, f)[0], ALPHA_LOG_CENTER, SHARE_CENTER])
+
+
 LAWS: dict[str, Law] = {
     "line": Law("line", 2, _line, _line_prior, _line_start, (0.1, 0.05)),
+    "saturating": Law(
+        "saturating", 3, _saturating, _saturating_prior, _saturating_start, (0.1, 0.3, 0.7)
+    ),
+    "damped": Law("damped", 3, _damped, _damped_prior, _damped_start, (0.1, 0.05, 0.5)),
 }

@@ -1,0 +1,297 @@
+"""The `instance` fit: a law for every instance, and the forecast of their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from passuntil.errors import EstimationError
+from passuntil.estimator.posterior import Draws, draw_posterior
+from passuntil.fitter.fit import ScalingFit
+from passuntil.fitter.hierarchy import BEND_CENTER, START, STEP, Hierarchy, Latents, warp
+from passuntil.fitter.laws import damping_draws
+from passuntil.fitter.observations import Family
+from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+
+__all__ = ["InstanceFit", "InstancePredictions", "fit_instances"]
+
+Floats = NDArray[np.float64]
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstancePredictions:
+    """Forecasts of each instance's pass rate.
+
+    Attributes
+    ----------
+    value, low, high : ndarray of float, shape (n_instances,)
+        Median and interval.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanForecast:
+    """The instances' mean at one size, for each drawn hyper-parameter.
+
+    Attributes
+    ----------
+    hazard : ndarray, shape (n_draws,)
+        F of the expected mean.
+    instance_variance, scatter_variance, new_variance : ndarray, shape (n_draws,)
+        Variance of F from the instances' own lines, from the measured models' scatter, from the
+        new model's.
+    """
+
+    hazard: Floats
+    instance_variance: Floats
+    scatter_variance: Floats
+    new_variance: Floats
+
+    @property
+    def sds(self) -> Floats:
+        """Total sd of F given the hyper-parameters."""
+        return np.sqrt(self.instance_variance + self.scatter_variance + self.new_variance)
+
+
+def forecast_mean(
+    latents: Latents, *, tau: Floats, residual: Floats, z: Floats, measured_z: Floats, counts: Floats
+) -> MeanForecast:
+    """Return the mean of PU_s at warped log size z, given each draw of hyper-parameters.
+
+    Parameters
+    ----------
+    latents : Latents
+    tau : ndarray of float, shape (n_draws,)
+        Model scatter.
+    residual : ndarray of float, shape (n_draws,)
+        Scatter sigma of an instance under one model.
+    z : ndarray of float, shape (n_draws, 1)
+        g of the size asked for.
+    measured_z : ndarray of float, shape (n_draws, n_models)
+        g of the measured sizes.
+    counts : ndarray of float, shape (n_rows,)
+        Instances each row stands for.
+    """
+    a11, a12, a22 = latents.curve
+    det = a11 * a22 - a12**2
+    center = latents.a - latents.alpha * z
+    variance = (a22 + 2 * a12 * z + a11 * z * z) / det + residual[:, None] ** 2
+    f = np.clip(center[..., None] + np.sqrt(variance)[..., None] * NODES, -25.0, 6.0)
+    rise = np.exp(f)
+    rate = np.exp(-rise)
+    mean = rate @ NODE_WEIGHTS
+    second = rate**2 @ NODE_WEIGHTS
+    slope = -(rate * rise) @ NODE_WEIGHTS  # dP/dF
+    total = counts.sum()
+    pu = np.clip(mean @ counts / total, 1e-12, 1 - 1e-9)
+    to_f = 1 / (pu * np.log(pu))  # dF/dPU
+    own = np.maximum(second - mean**2, 0) @ counts / total**2
+    # how each measured model's scatter moves the forecast: through the instances' lines
+    w = latents.weights
+    weight = slope * counts / (total * det)
+    part0 = ((weight * (a22 + a12 * z))[:, None, :] @ w)[:, 0]
+    part1 = ((weight * (a12 + a11 * z))[:, None, :] @ w)[:, 0]
+    gradient = -(part0 + part1 * measured_z)
+    spread = np.linalg.solve(latents.schur, gradient[..., None])[..., 0]
+    past = (gradient * spread).sum(1)
+    new = (slope @ counts / total) ** 2 * tau**2
+    return MeanForecast(np.log(-np.log(pu)), own * to_f**2, past * to_f**2, new * to_f**2)
+
+
+@dataclass(frozen=True)
+class InstanceFit(ScalingFit):
+    """Every instance its own law, pooled by a normal distribution of (a, alpha).
+
+    Attributes
+    ----------
+    hierarchy : Hierarchy
+    x_center : float
+        log N at z = 0.
+    rows : ndarray of int, shape (n_instances,)
+        Row of the hierarchy of each instance.
+    draws : Draws
+        Of the hyper-parameters.
+    is_damped : bool
+        Whether slopes fade beyond the largest measured size.
+    """
+
+    hierarchy: Hierarchy
+    x_center: float
+    rows: NDArray[np.int64]
+    draws: Draws
+    is_damped: bool = False
+
+    @cached_property
+    def _latents(self) -> Latents:
+        return self.hierarchy.latents(self.draws.points)
+
+    @property
+    def model_scatter(self) -> float:
+        """Standard deviation of models around the laws, in F."""
+        tau = np.exp(self.draws.points[:, 5])
+        return float(np.sqrt(self.draws.weights @ tau**2))
+
+    @cached_property
+    def alphas(self) -> Floats:
+        """Posterior mean exponent of each instance, shape (n_instances,)."""
+        return np.asarray((self.draws.weights @ self._latents.alpha)[self.rows], float)
+
+    @cached_property
+    def log_cs(self) -> Floats:
+        """Posterior mean of log c of each instance, shape (n_instances,)."""
+        a = (self.draws.weights @ self._latents.a)[self.rows]
+        return np.asarray(a + self.alphas * self.x_center, float)
+
+    def _forecast(self, n_params: float) -> MeanForecast:
+        theta = self.draws.points
+        return forecast_mean(
+            self._latents,
+            tau=np.exp(theta[:, 5]),
+            residual=np.exp(theta[:, 6]),
+            z=self._warped(n_params),
+            measured_z=warp(theta, self.hierarchy.z),
+            counts=self.hierarchy.counts,
+        )
+
+    def _warped(self, n_params: float) -> Floats:
+        z = np.array([float(np.log(n_params)) - self.x_center])
+        if not self.is_damped:
+            return warp(self.draws.points, z)
+        last = float(self.hierarchy.z.max())
+        ahead = np.maximum(z - last, 0.0)
+        kappa = damping_draws(len(self.draws.points))[:, None]
+        return np.minimum(z, last) - np.expm1(-kappa * ahead) / kappa
+
+    def _hazard(self, n_params: float) -> float:
+        return float(self.draws.weights @ self._forecast(n_params).hazard)
+
+    @property
+    def alpha(self) -> float:
+        """Local exponent -dF/d log N of the mean at the largest measured size."""
+        n = float(self.family.n_params[-1])
+        return (self._hazard(n * 0.99) - self._hazard(n / 0.99)) / (-2 * float(np.log(0.99)))
+
+    @property
+    def c(self) -> float:
+        """Constant of the power law that touches the mean at the largest measured size."""
+        n = float(self.family.n_params[-1])
+        return float(np.exp(self._hazard(n) + self.alpha * np.log(n)))
+
+    def mixture(self, n_params: float) -> HazardMixture:
+        """Return the forecast distribution of F of the instances' mean."""
+        forecast = self._forecast(n_params)
+        return HazardMixture(forecast.hazard, forecast.sds, self.draws.weights)
+
+    def components(self, n_params: float) -> VarianceComponents:
+        """Return the variance of the forecast F, by source.
+
+        Sampling noise and instances are one here: with endless samples both would vanish.
+        """
+        forecast, w = self._forecast(n_params), self.draws.weights
+        fit = w @ (forecast.hazard - w @ forecast.hazard) ** 2
+        return VarianceComponents(
+            0.0,
+            float(w @ forecast.instance_variance),
+            float(fit + w @ forecast.scatter_variance),
+            float(w @ forecast.new_variance),
+        )
+
+    def predict(self, n_params: float, confidence_level: float = 0.9) -> Prediction:
+        """Return the forecast of the instances' mean; see `ScalingFit.predict`."""
+        size, level, ratio = self._checked(n_params, confidence_level)
+        return Prediction.of_mixture(
+            self.mixture(size),
+            n_params=size,
+            confidence_level=level,
+            method=self.method,
+            extrapolation=ratio,
+            components=self.components(size),
+            words=self._words(ratio),
+        )
+
+    def predict_instances(
+        self, n_params: float, confidence_level: float = 0.9
+    ) -> InstancePredictions:
+        """Return the forecast of each instance's pass rate under a model of this size."""
+        size, level, _ = self._checked(n_params, confidence_level)
+        z = self._warped(size)
+        a11, a12, a22 = self._latents.curve
+        variance = (a22 + 2 * a12 * z + a11 * z * z) / (a11 * a22 - a12**2)
+        scatter = np.exp(2 * self.draws.points[:, 5:7]).sum(1, keepdims=True)
+        variance = variance + scatter
+        center = self._latents.a - self._latents.alpha * z
+        ends = np.empty((3, center.shape[1]))
+        tail = (1 - level) / 2
+        for row in range(center.shape[1]):
+            mixture = HazardMixture(center[:, row], np.sqrt(variance[:, row]), self.draws.weights)
+            ends[:, row] = [mixture.quantile(q) for q in (0.5, 1 - tail, tail)]
+        value, low, high = np.exp(-np.exp(ends))[:, self.rows]
+        return InstancePredictions(value, low, high)
+
+
+def fit_instances(
+    family: Family, guess_rate: float = 0.0, *, is_bent: bool = False, n_draws: int = 256
+) -> InstanceFit:
+    """Return the hierarchical instance fit.
+
+    Parameters
+    ----------
+    family : Family
+        Every model measured on the same instances, in the same order.
+    guess_rate : float
+        0; other values are refused.
+    is_bent : bool
+        Whether all instances share a bend that levels them off.
+    n_draws : int
+        Draws of the hyper-parameters; a power of two.
+
+    Raises
+    ------
+    EstimationError
+        Models measured on unlike numbers of instances, a guess rate, or no passes.
+    """
+    if guess_rate:
+        raise EstimationError(
+            "instance: got a guess rate; allowed: 0 for now; use method='mle', which takes one."
+        )
+    hierarchy, center, rows = build_hierarchy(family)
+    start = np.append(START, BEND_CENTER) if is_bent else START
+    step = np.append(STEP, 0.6) if is_bent else STEP
+    draws = draw_posterior(hierarchy.log_density, start, step=step, n_draws=n_draws)
+    name = "instance_saturating" if is_bent else "instance"
+    return InstanceFit(family, name, 0.0, hierarchy, center, rows, draws)
+
+
+def build_hierarchy(family: Family) -> tuple[Hierarchy, float, NDArray[np.int64]]:
+    """Return the data of the instance model, log N at z = 0, and each instance's row."""
+    lengths = {len(t) for t in family.tallies}
+    if len(lengths) != 1:
+        raise EstimationError(
+            f"instance: got models with {sorted(lengths)} instances; allowed: the same instances "
+            "in the same order for every model; use Tally.open(passes=0, trials=0) for one that "
+            "was not sampled."
+        )
+    passes = np.stack([t.passes for t in family.tallies], 1)
+    trials = np.stack([t.trials for t in family.tallies], 1)
+    if not passes.any():
+        raise EstimationError("instance: got no passes; allowed: at least one; sample more.")
+    table = np.concatenate([passes, trials], 1)
+    unique, rows, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    x = np.log(family.n_params)
+    center, m = float(x.mean()), len(x)
+    hierarchy = Hierarchy(
+        x - center,
+        unique[:, :m].astype(float),
+        unique[:, m:].astype(float),
+        counts.astype(float),
+    )
+    return hierarchy, center, rows.ravel()
