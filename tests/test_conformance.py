@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,10 @@ class Wrapped:
     def capacity(self) -> int:
         return self.inner.capacity
 
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        return self.inner.provenance
+
     def submit(self, requests: Sequence[SampleRequest]) -> None:
         self.inner.submit(requests)
         self.flying.update({request.key: request for request in requests})
@@ -89,6 +93,10 @@ def test_a_wrapped_sampler_conforms() -> None:
 
 class NoCapacity(Wrapped):
     capacity = 0
+
+
+class Anonymous(Wrapped):
+    provenance: Mapping[str, object] = {"version": 1}
 
 
 class Repeats(Wrapped):
@@ -180,6 +188,7 @@ class ClosesOnce(Wrapped):
     ("broken", "message"),
     [
         (NoCapacity, "capacity is at least 1"),
+        (Anonymous, "provenance has 'engine'"),
         (Repeats, "only what is in flight|finishes once|nothing finishes"),
         (Loses, "finish in time"),
         (IgnoresAbort, "only what is in flight finishes"),
@@ -225,6 +234,7 @@ class Judge:
     """A checker that keeps every promise; subclasses break one."""
 
     concurrency = 4
+    is_cheap = False
 
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         assert isinstance(instance.target, ExactAnswer)
@@ -245,6 +255,10 @@ def test_a_plain_checker_conforms() -> None:
 
 class NoThreads(Judge):
     concurrency = 0
+
+
+class Undecided(Judge):
+    is_cheap = None  # type: ignore[assignment]
 
 
 class Nameless(Judge):
@@ -307,8 +321,9 @@ class Shares(Judge):
     ("broken", "message"),
     [
         (NoThreads, "concurrency is at least 1"),
+        (Undecided, "is_cheap is true or false"),
         (Nameless, "describe.. has 'name'"),
-        (Unprintable, "describe.. holds plain values"),
+        (Unprintable, "describe.. holds JSON values"),
         (Generous, "'43' fails"),
         (Crashes, "gets a verdict; got UnicodeEncodeError"),
         (GivesUp, "gets a verdict; got CheckerError"),

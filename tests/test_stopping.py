@@ -162,13 +162,6 @@ def test_prefix_beyond_the_budget_is_refused() -> None:
         InstanceState(StopRule(budget=1)).observe_prefix(b"\0\1")
 
 
-@pytest.mark.xfail(strict=True, reason="a pass beyond the budget counts: _stop_within")
-def test_prefix_beyond_the_budget_is_refused() -> None:
-    """The ledger of a run with a budget of 2 and a pass at 2, folded under a budget of 1."""
-    with pytest.raises(UsageError, match="another rule"):
-        InstanceState(StopRule(budget=1)).observe_prefix(b"\0\1")
-
-
 def test_overrun_changes_nothing() -> None:
     state = InstanceState(StopRule(passes=1, budget=100))
     state.observe(2, True)
@@ -276,4 +269,4 @@ class CrashingDriver(RuleBasedStateMachine):
 
 
 TestCrashingDriver = CrashingDriver.TestCase
-TestCrashingDriver.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestCrashingDriver.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from passuntil.conformance.failure import ConformanceError, require
+from passuntil.conformance.failure import ConformanceError, require, require_record
 from passuntil.ports import Checker
 from passuntil.records import Completion, FinishReason, Instance, SampleKey, Verdict
 
@@ -73,7 +72,9 @@ def check_checker(
     checker = make_checker()
     try:
         require(checker.concurrency >= 1, "concurrency is at least 1", checker.concurrency)
-        _check_description(checker)
+        is_told = isinstance(checker.is_cheap, bool)
+        require(is_told, "is_cheap is true or false", checker.is_cheap)
+        require_record(checker.describe, "describe()", ("name", "version"))
         verdicts = _check_examples(checker, examples)
         for text in garbage:
             for example in examples:
@@ -82,18 +83,6 @@ def check_checker(
     finally:
         checker.close()
     checker.close()
-
-
-def _check_description(checker: Checker) -> None:
-    described = dict(checker.describe())
-    for field in ("name", "version"):
-        require(bool(described.get(field)), f"describe() has {field!r}", described)
-    try:
-        json.dumps(described, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConformanceError(f"describe() holds plain values: {error}.") from error
-    again = dict(checker.describe())
-    require(again == described, "describe() does not change", again)
 
 
 def _judge(checker: Checker, instance: Instance, text: str, index: int = 1) -> Verdict:

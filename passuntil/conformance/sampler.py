@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from passuntil.conformance.failure import require, require_error
+from passuntil.conformance.failure import require, require_error, require_record
 from passuntil.errors import UsageError
 from passuntil.ports import Decoding, Sampler, SampleRequest
 from passuntil.records import Completion, FinishReason, SampleKey
@@ -59,6 +59,7 @@ def check_sampler(
     sampler = round_.sampler
     try:
         require(sampler.capacity >= 1, "capacity is at least 1", sampler.capacity)
+        require_record(lambda: sampler.provenance, "provenance", ("engine",))
         _check_idle(sampler)
         drawn = _check_each_once(round_)
         _check_abort(round_)

@@ -90,7 +90,7 @@ def test_killed_driver_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     delays = random.Random(0)
     n = 0
-    for _ in range(5):
+    for _ in range(4):
         driver = start(DRIVER, path)
         assert driver.stdout is not None
         acknowledged = int(driver.stdout.readline())

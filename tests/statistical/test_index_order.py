@@ -20,7 +20,7 @@ from passuntil.sampler.scripted import ScriptedSampler, bernoulli
 from passuntil.stopping import InstanceState, StopRule
 
 FAMILYWISE = 1e-6
-N_REPLICATES = 1500
+N_REPLICATES = 1000
 CAPACITY = 32
 DECODING = Decoding(max_tokens=1000)
 
