@@ -99,8 +99,8 @@ def run_job(
     try:
         _write_job(job, ledger, instances, folder)
         checkers = make_checkers(job)
-        ledger.write_meta("checkers", {task: dict(c.describe()) for task, c in checkers.items()})
         with CheckerPool(checkers, retries=job.checker.retries) as pool:
+            _write_checkers(ledger, checkers, folder)
             _Run(
                 job,
                 folder,
@@ -143,6 +143,21 @@ def _write_job(job: Job, ledger: SqliteLedger, instances: Sequence[Instance], fo
             "command": sys.argv,
         },
     )
+
+
+def _write_checkers(ledger: SqliteLedger, checkers: Mapping[str, Checker], folder: Path) -> None:
+    """Record how completions are judged; verdicts of two checker versions do not mix."""
+    described: dict[str, Any] = {task: dict(c.describe()) for task, c in checkers.items()}
+    recorded: Mapping[str, Any] = ledger.read_meta("checkers") or {}
+    for task, checker in described.items():
+        was, now = recorded.get(task, checker).get("version"), checker.get("version")
+        if was != now:
+            raise UsageError(
+                f"run {folder}: got version {now} of the checker of {task}; allowed: version "
+                f"{was}, with which the run was begun; choose another folder with -o, or install "
+                "that version."
+            )
+    ledger.write_meta("checkers", described)
 
 
 class _Run:

@@ -43,6 +43,8 @@ def seal_forecasts(job: Job, folder: Path, model: ModelSpec) -> list[Path]:
     if not missing:
         return []
     run = RunRecord.load(folder)
+    # a model that was sampled already can only be fitted to, not forecast
+    missing = {t: path for t, path in missing.items() if not run.tasks[model.name, t].is_begun}
     for task, path in missing.items():
         models, tallies = run.family(task)
         n_params = [m.n_params for m in models]

@@ -1,0 +1,215 @@
+"""A whole run on the scripted sampler: tallies, order, resuming, sealing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulated import CHANCE, Silent, make_job, run, scripted
+
+from passuntil.errors import CheckerError, EngineError, UsageError
+from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.ports import SampleRequest
+from passuntil.records import Completion, Instance, Outcome, SampleKey, Tally, Verdict
+from passuntil.runner.record import LEDGER_FILE, RunRecord, fold
+from passuntil.runner.run import run_job
+from passuntil.stopping import InstanceState, StopRule
+
+
+def tallies(folder: Path) -> dict[tuple[str, str], list[Tally]]:
+    return {key: record.tallies for key, record in RunRecord.load(folder).tasks.items()}
+
+
+def everything(folder: Path) -> list[Any]:
+    """All the ledger holds but overrun, which depends on what happened to be under way."""
+    ledger = SqliteLedger(folder / LEDGER_FILE, mode="read")
+    try:
+        blocks = [replace(b, overrun_samples=0, overrun_tokens=0) for b in ledger.blocks()]
+        flat: dict[Any, list[Any]] = {}
+        for b in blocks:
+            entry = flat.setdefault((b.model, b.task, b.instance), [b"", {}, 0, ()])
+            entry[0] += b.verdicts
+            for reason, n in b.fail_reasons.items():
+                entry[1][reason] = entry[1].get(reason, 0) + n
+            entry[2] += b.n_tokens
+            entry[3] += b.kept
+        return [sorted(flat.items()), sorted(map(repr, ledger.greedy()))]
+    finally:
+        ledger.close()
+
+
+def sequential_tally(job: Any, model: str, instance: str, place: int) -> Tally:
+    """The definition: samples drawn one after the other."""
+    state = InstanceState(job.stop_rule())
+    index = 0
+    while not state.is_closed:
+        index += 1
+        draw = SampleKey(model, "answers", instance, index).seed(0) / 2**63
+        state.observe(index, draw < CHANCE[model] * 0.4**place)
+    return state.tally()
+
+
+@pytest.mark.parametrize("capacity", [1, 7, 256])
+def test_tallies_are_those_of_sequential_sampling(tmp_path: Path, capacity: int) -> None:
+    job = make_job(tmp_path, "budget=500")
+    run(job, tmp_path / "run", capacity=capacity)
+    record = RunRecord.load(tmp_path / "run")
+    for model in job.family:
+        for place, (name, instance) in enumerate(
+            record.tasks[model.name, "answers"].instances.items()
+        ):
+            assert instance.state.tally() == sequential_tally(job, model.name, name, place)
+    outcomes = {t.outcome for found in tallies(tmp_path / "run").values() for t in found}
+    assert outcomes == {Outcome.STOPPED, Outcome.FLOOR_REACHED, Outcome.CENSORED}
+
+
+def test_ledger_does_not_depend_on_capacity(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    run(job, tmp_path / "a", capacity=5)
+    run(job, tmp_path / "b", capacity=200)
+    assert everything(tmp_path / "a") == everything(tmp_path / "b")
+
+
+def test_finished_run_starts_no_engine(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    assert run(job, tmp_path / "run").models == ["small", "middle", "large", "huge"]
+    again = run(job, tmp_path / "run")
+    assert again.models == []
+    assert again.forecasts == []
+
+
+def test_forecast_is_sealed_before_the_held_out_model(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    seen: list[bool] = []
+
+    class Watching(Silent):
+        def on_forecast(self, path: Path) -> None:
+            super().on_forecast(path)
+            seen.append(RunRecord.load(tmp_path / "run").tasks["huge", "answers"].is_begun)
+
+    observer = Watching()
+    run_job(job, tmp_path / "run", observer=observer, make_sampler=scripted)
+    assert seen == [False]
+    (path,) = observer.forecasts
+    forecast = json.loads(path.read_text())
+    assert forecast["measured_models"] == ["small", "middle", "large"]
+    prediction = forecast["methods"]["mle"]["prediction"]
+    assert 0 < prediction["low"] < prediction["value"] < prediction["high"] < 1
+
+
+def test_model_measured_before_it_was_held_out_gets_no_seal(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "family.huge.held_out=false")
+    run(job, tmp_path / "run")
+    late = make_job(tmp_path)
+    assert run(late, tmp_path / "run").forecasts == []
+
+
+def test_another_job_is_refused(tmp_path: Path) -> None:
+    run(make_job(tmp_path), tmp_path / "run")
+    before = everything(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"budget: was 2000, is 3000"):
+        run(make_job(tmp_path, "budget=3000"), tmp_path / "run")
+    assert everything(tmp_path / "run") == before
+
+
+class Dying:
+    """A sampler that dies after some steps."""
+
+    def __init__(self, inner: Any, n_steps: int) -> None:
+        self._inner = inner
+        self._n_steps = n_steps
+
+    def step(self) -> list[Completion]:
+        self._n_steps -= 1
+        if self._n_steps < 0:
+            raise EngineError("engine died")
+        return self._inner.step()
+
+    def submit(self, requests: list[SampleRequest]) -> None:
+        self._inner.submit(requests)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_engine_that_dies_again_and_again_loses_nothing(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    run(job, tmp_path / "undisturbed")
+    deaths = 0
+    for attempt in range(300):
+        try:
+            run_job(
+                job,
+                tmp_path / "run",
+                observer=Silent(),
+                make_sampler=lambda j, m: Dying(scripted(j, m), 40 + 13 * attempt % 200),
+            )
+            break
+        except EngineError:
+            deaths += 1
+    assert deaths > 5
+    assert everything(tmp_path / "run") == everything(tmp_path / "undisturbed")
+
+
+class Faulty:
+    """A checker that cannot judge some instance."""
+
+    is_cheap = True
+    concurrency = 1
+
+    def __init__(self, broken: str) -> None:
+        self._broken = broken
+
+    def check(self, instance: Instance, completion: Completion) -> Verdict:
+        if instance.id == self._broken:
+            raise CheckerError("broken pipe")
+        return Verdict.failed("mismatch")
+
+    def describe(self) -> dict[str, object]:
+        return {"name": "faulty", "version": 1}
+
+    def close(self) -> None:
+        pass
+
+
+def test_checker_fault_gives_the_instance_up_and_is_never_a_fail(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "budget=50", "greedy=false")
+    broken = "pico-answer/3"
+    run_job(
+        job,
+        tmp_path / "run",
+        observer=Silent(),
+        make_sampler=scripted,
+        make_checkers=lambda job: {"answers": Faulty(broken)},
+    )
+    record = RunRecord.load(tmp_path / "run").tasks["small", "answers"]
+    assert list(record.faults) == [broken]
+    assert "broken pipe" in record.faults[broken]
+    assert record.instances[broken].state.n_committed == 0
+    others = [r for name, r in record.instances.items() if name != broken]
+    assert all(
+        r.state.tally() == Tally.censored(passes=0, trials=50, min_samples=20) for r in others
+    )
+
+
+def test_fold_of_a_ledger_is_the_state(tmp_path: Path) -> None:
+    run(make_job(tmp_path), tmp_path / "run")
+    ledger = SqliteLedger(tmp_path / "run" / LEDGER_FILE, mode="read")
+    records = fold(ledger, StopRule(passes=1, min_samples=20, budget=2000))
+    ledger.close()
+    assert len(records) == 4 * 8
+    assert all(record.state.is_closed for record in records.values())
+    assert all(record.is_greedy_pass is not None for record in records.values())
+
+
+def test_overrun_is_counted(tmp_path: Path) -> None:
+    run(make_job(tmp_path), tmp_path / "run", capacity=256)
+    records = [
+        r for t in RunRecord.load(tmp_path / "run").tasks.values() for r in t.instances.values()
+    ]
+    assert sum(r.overrun_samples for r in records) > 0
+    censored = [r for r in records if r.state.tally().outcome is Outcome.CENSORED]
+    assert all(r.overrun_samples == 0 for r in censored)
