@@ -139,6 +139,11 @@ class CodeChecker:
         """Number of threads that may usefully call `check` at once."""
         return len(self._all)
 
+    @property
+    def is_cheap(self) -> bool:
+        """A check takes milliseconds: worth a thread and a cache."""
+        return False
+
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         """Judge one completion.
 
@@ -251,8 +256,8 @@ class CodeChecker:
         if known["error"] is not None:
             self._refused[target] = (
                 f"instance {instance.id}: its canonical solution got {known['error']!r} from "
-                "its own test; allowed: a pass with plain arguments and return values; correct the task "
-                "file or leave the instance out."
+                "its own test; allowed: a pass with plain arguments and return values; correct the "
+                "task file or leave the instance out."
             )
             raise UsageError(self._refused[target])
         calls = wire.dumps(known["calls"])
