@@ -113,8 +113,9 @@ class _SamplerRound:
                 found[completion.key] = completion
             missing = len(wanted) - len(found)
             require(time.monotonic() < deadline, "all samples finish in time", f"{missing} left")
-        left = self.sampler.step()
-        require(not left, "nothing finishes where nothing is in flight", left)
+        for _ in range(self.decoding.max_tokens + 1):  # as long as a sample nobody asked for takes
+            left = self.sampler.step()
+            require(not left, "nothing finishes where nothing is in flight", left)
         return found
 
     def _check_sound(self, completion: Completion) -> None:
