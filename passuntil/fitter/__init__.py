@@ -1,9 +1,10 @@
 """Task scaling laws: fit a family's tallies, predict a larger model. Needs numpy and scipy only."""
 
 from passuntil.fitter.digest import tallies_digest
-from passuntil.fitter.fit import LackOfFit, ScalingFit, fit_scaling_law
+from passuntil.fitter.fit import LackOfFit, ScalingFit
 from passuntil.fitter.line import Line, fit_line
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+from passuntil.fitter.scaling_law import fit_scaling_law
 
 __all__ = [
     "HazardMixture",

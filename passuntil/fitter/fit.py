@@ -1,28 +1,24 @@
-"""Fit a task scaling law to the tallies of a family, and predict a larger model."""
+"""A fitted scaling law of a dataset, and whether a straight line holds."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import chdtrc
 
-from passuntil.errors import EstimationError, UsageError, nearest
-from passuntil.estimator.dataset import dataset_pass_rate
+from passuntil.errors import UsageError
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.digest import tallies_digest
-from passuntil.fitter.law_fit import LawPosterior, fit_law
-from passuntil.fitter.laws import LAWS
-from passuntil.fitter.line import Line, fit_line
-from passuntil.fitter.observations import Family, Observations, Tallies, as_family, observe
+from passuntil.fitter.law_fit import LawPosterior
+from passuntil.fitter.line import Line
+from passuntil.fitter.observations import Family, Observations, observe
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 
-__all__ = ["LackOfFit", "OlsFit", "PosteriorFit", "ScalingFit", "fit_scaling_law"]
+__all__ = ["LackOfFit", "OlsFit", "PosteriorFit", "ScalingFit", "lack_of_fit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,102 +288,3 @@ class PosteriorFit(ScalingFit):
             words=self._words(ratio),
             guess_rate=self.guess_rate,
         )
-
-
-def _fit_ols(family: Family, guess_rate: float) -> ScalingFit:
-    if guess_rate:
-        raise UsageError(
-            "guess_rate: got a value with method='ols'; allowed: 'mle' and later fits; the paper's "
-            "regression has none."
-        )
-    rates = []
-    for size, array in zip(family.n_params, family.tallies, strict=True):
-        if not array.passes.any():
-            raise EstimationError(
-                f"ols: got PU = 0 for the model of {size:.4g} parameters; allowed: 0 < PU < 1 "
-                "(F = log(-log 0) is infinite, and a clipped value would be made up); use "
-                "method='mle', which takes zeros as they are, or leave the model out."
-            )
-        rates.append(dataset_pass_rate(array, method="mle").value)
-    return OlsFit(family, "ols", 0.0, fit_line(family.n_params, rates), tuple(rates))
-
-
-def _fit_posterior(law: str, method: str) -> Callable[[Family, float], ScalingFit]:
-    def fit(family: Family, guess_rate: float) -> ScalingFit:
-        observations = observe(family, guess_rate=guess_rate)
-        if not observations.has_peak.any():
-            raise EstimationError(
-                f"{method}: got no model with a pass rate inside (g, 1); allowed: at least one; "
-                "sample more, or easier instances."
-            )
-        posterior = fit_law(LAWS[law], np.log(family.n_params), observations)
-        return PosteriorFit(family, method, guess_rate, posterior)
-
-    return fit
-
-
-FITS: dict[str, Callable[[Family, float], ScalingFit]] = {
-    "mle": _fit_posterior("line", "mle"),
-    "ols": _fit_ols,
-    "saturating": _fit_posterior("saturating", "saturating"),
-    "damped": _fit_posterior("damped", "damped"),
-}
-
-
-def fit_scaling_law(
-    *, n_params: ArrayLike, tallies: Tallies, method: str = "mle", guess_rate: float = 0.0
-) -> ScalingFit:
-    """Fit the task scaling law to a family's tallies.
-
-    Parameters
-    ----------
-    n_params : array_like of float, shape (n_models,)
-        Sizes, any order; any covariate with a power law works (say which you mean:
-        non-embedding or total parameters, compute, tokens).
-    tallies : sequence of (TallyArray or iterable of Tally)
-        One entry per model, one tally per instance.
-    method : str
-        "mle": binomial likelihood of the counts with log-log link and model-level scatter; zeros
-        count as they are. "ols": the paper's regression on mean c/n.
-    guess_rate : float
-        Chance g of passing by guessing, 0 <= g < 1: PU = g + (1 - g) exp(-c N^-alpha).
-
-    Returns
-    -------
-    ScalingFit
-        With `alpha`, `c`, `predict(n_params, confidence_level=0.9)`, `lack_of_fit`.
-
-    Raises
-    ------
-    UsageError
-        Unequal lengths, bad sizes, unknown method.
-    EstimationError
-        The tallies do not determine the fit: "ols" where PU is 0 or 1, no passes at all.
-
-    Notes
-    -----
-    PU(N) = exp(-c N^-alpha), F(N) = log(-log PU) = log c - alpha log N [1]_, Eqs 3-4.
-
-    References
-    ----------
-    .. [1] Hu et al. 2023, arXiv 2310.03262.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from passuntil.records import Tally
-    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
-    >>> rates = np.exp(-200 * np.array(sizes) ** -0.2)
-    >>> tallies = [[Tally.fixed(passes=round(1e7 * p), trials=10**7)] for p in rates]
-    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
-    >>> round(fit.alpha, 2)
-    0.2
-    >>> forecast = fit.predict(2449e6)
-    >>> forecast.low < 0.0707 < forecast.high
-    True
-    """
-    if method not in FITS:
-        raise UsageError(
-            f"method: got {method!r}; allowed: {', '.join(FITS)}." + nearest(str(method), FITS)
-        )
-    return FITS[method](as_family(n_params, tallies), guess_rate)

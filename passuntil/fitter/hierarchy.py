@@ -6,9 +6,9 @@
 z is log N from the mean of the measured sizes; g(z) = z, or with a shared bend kappa > 0
 g(z) = (1 - exp(-kappa z)) / kappa, so that -log p[s] levels off at an E[s] > 0. Real instances
 scatter around their lines (e): without it precise counts read that scatter as unlike slopes, and
-unlike slopes make the forecast of the mean far too high. Latent values are integrated out by Laplace's
-method for many hyper-parameters at once; the curvature is two numbers per instance and a small
-matrix for the models, so a Newton step costs a few array passes.
+unlike slopes make the forecast of the mean far too high. Latent values are integrated out by
+Laplace's method for many hyper-parameters at once; the curvature is two numbers per instance and a
+small matrix for the models, so a Newton step costs a few array passes.
 
 References
 ----------
@@ -98,6 +98,38 @@ def _likelihood(c: Floats, fail: Floats, f: Floats) -> tuple[Floats, Floats, Flo
     return value, slope, curve
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scales:
+    """Hyper-parameters as Newton's step needs them.
+
+    Attributes
+    ----------
+    z : ndarray, shape (n, n_models)
+        Warped log sizes.
+    prior : tuple of ndarray, each shape (n, 1)
+        Inverse of Sigma: 11, 12, 22.
+    tau2 : ndarray, shape (n, 1)
+    own2 : ndarray, shape (n, 1, 1)
+        sigma squared.
+    """
+
+    z: Floats
+    prior: tuple[Floats, Floats, Floats]
+    tau2: Floats
+    own2: Floats
+
+
+def _scales(theta: Floats, z: Floats) -> _Scales:
+    sd_a = np.exp(np.clip(theta[:, 2:3], -5, 3))
+    sd_b = np.exp(np.clip(theta[:, 3:4], -8, 1))
+    rho = np.clip(np.tanh(theta[:, 4:5]), -0.995, 0.995)
+    keep = 1 / (1 - rho**2)
+    prior = keep / sd_a**2, -rho * keep / (sd_a * sd_b), keep / sd_b**2
+    tau2 = np.exp(2 * np.clip(theta[:, 5:6], -7, 3))
+    own2 = np.exp(2 * np.clip(theta[:, 6:7], -6, 2))[..., None]
+    return _Scales(warp(theta, z), prior, tau2, own2)
+
+
 class Hierarchy:
     """The data of a family and the marginal likelihood of hyper-parameters.
 
@@ -141,15 +173,9 @@ class Hierarchy:
 
     def _solve(self, theta: Floats) -> Latents:
         mu_a, mu_b = theta[:, :1], theta[:, 1:2]
-        sd_a = np.exp(np.clip(theta[:, 2:3], -5, 3))
-        sd_b = np.exp(np.clip(theta[:, 3:4], -8, 1))
-        rho = np.clip(np.tanh(theta[:, 4:5]), -0.995, 0.995)
-        tau2 = np.exp(2 * np.clip(theta[:, 5:6], -7, 3))
-        own2 = np.exp(2 * np.clip(theta[:, 6:7], -6, 2))[..., None]
-        keep = 1 / (1 - rho**2)
-        prior = keep / sd_a**2, -rho * keep / (sd_a * sd_b), keep / sd_b**2
+        scales = _scales(theta, self.z)
+        z, own2 = scales.z, scales.own2
         n, (n_instances, n_models) = len(theta), self.passes.shape
-        z = warp(theta, self.z)
         if self._warm is None:
             a, b = np.repeat(mu_a, n_instances, 1), np.repeat(mu_b, n_instances, 1)
             u = np.zeros((n, n_models))
@@ -157,15 +183,13 @@ class Hierarchy:
             a, b, u = (np.repeat(v[None], n, 0) for v in self._warm)
         own = np.zeros((n, n_instances, n_models))
         for _ in range(40):
-            value, slope, weights = self._at(a, b, u, own, z)
+            _, slope, weights = self._at((a, b, u, own), z)
             # e is eliminated: what is left is a flatter likelihood of the line
             total = weights + 1 / own2
             pull = slope - own / own2
             flat = weights / (1 + weights * own2)
-            step = self._newton(
-                a - mu_a, b - mu_b, u, z, prior, tau2, slope - weights * pull / total, flat
-            )
-            da, db, du = step
+            away = (a - mu_a, b - mu_b, u)
+            da, db, du = self._newton(away, scales, slope - weights * pull / total, flat)
             move = da[..., None] - db[..., None] * z[:, None, :] + du[:, None, :]
             down = (pull - weights * move) / total
             most = np.abs(move + down).max((1, 2), keepdims=True)[..., 0]
@@ -174,33 +198,44 @@ class Hierarchy:
             own = own + short[..., None] * down
             if most.max() < 1e-4:
                 break
-        value, slope, weights = self._at(a, b, u, own, z)
-        value = value - 0.5 * (own**2 / own2 + np.log1p(weights * own2))
-        weights = weights / (1 + weights * own2)
-        curve, schur = self._curvature(weights, z, prior, tau2)
-        da, db = a - mu_a, b - mu_b
-        square = prior[0] * da**2 + 2 * prior[1] * da * db + prior[2] * db**2
-        log_det = np.log(curve[0] * curve[2] - curve[1] ** 2)
-        log_sigma = 2 * np.log(sd_a * sd_b) - np.log(keep)
-        per_instance = value.sum(2) - 0.5 * (square + log_det + log_sigma)
-        log_schur = np.linalg.slogdet(schur)[1]
-        total = per_instance @ self.counts - 0.5 * (
-            (u**2 / tau2).sum(1) + log_schur + n_models * np.log(tau2[:, 0])
-        )
         if n == 1 or self._warm is None:
             self._warm = a[0], b[0], u[0]
+        return self._integrate((a, b, u, own), (a - mu_a, b - mu_b), scales)
+
+    def _integrate(
+        self,
+        at: tuple[Floats, Floats, Floats, Floats],
+        away: tuple[Floats, Floats],
+        scales: _Scales,
+    ) -> Latents:
+        """Return Laplace's approximation at the modes."""
+        a, b, u, own = at
+        da, db = away
+        value, _, weights = self._at(at, scales.z)
+        value = value - 0.5 * (own**2 / scales.own2 + np.log1p(weights * scales.own2))
+        weights = weights / (1 + weights * scales.own2)
+        curve, schur = self._curvature(weights, scales)
+        p11, p12, p22 = scales.prior
+        square = p11 * da**2 + 2 * p12 * da * db + p22 * db**2
+        log_det = np.log(curve[0] * curve[2] - curve[1] ** 2) - np.log(p11 * p22 - p12**2)
+        per_instance = value.sum(2) - 0.5 * (square + log_det)
+        log_schur = np.linalg.slogdet(schur)[1] + len(self.z) * np.log(scales.tau2[:, 0])
+        total = per_instance @ self.counts - 0.5 * ((u**2 / scales.tau2).sum(1) + log_schur)
         return Latents(a, b, u, curve, weights, schur, total)
 
     def _at(
-        self, a: Floats, b: Floats, u: Floats, own: Floats, z: Floats
+        self, at: tuple[Floats, Floats, Floats, Floats], z: Floats
     ) -> tuple[Floats, Floats, Floats]:
+        a, b, u, own = at
         f = a[..., None] - b[..., None] * z[:, None, :] + u[:, None, :] + own
         f = np.clip(f, -25.0, 5.0)
         return _likelihood(self.passes, self.fails, f)
 
     def _curvature(
-        self, w: Floats, z: Floats, prior: tuple[Floats, Floats, Floats], tau2: Floats
+        self, w: Floats, scales: _Scales
     ) -> tuple[tuple[Floats, Floats, Floats], Floats]:
+        """Return A11, A12, A22 of each instance and the precision of u."""
+        z, prior = scales.z, scales.prior
         a11 = w.sum(2) + prior[0]
         a12 = prior[1] - (w @ z[..., None])[..., 0]
         a22 = (w @ (z**2)[..., None])[..., 0] + prior[2]
@@ -214,25 +249,20 @@ class Hierarchy:
         cross = p22 + p12 * (left + right) + p11 * (left * right)
         schur = -cross
         index = np.arange(z.shape[1])
-        schur[:, index, index] += np.swapaxes(w, 1, 2) @ self.counts + 1 / tau2
+        schur[:, index, index] += np.swapaxes(w, 1, 2) @ self.counts + 1 / scales.tau2
         return (a11, a12, a22), schur
 
     def _newton(
-        self,
-        da: Floats,
-        db: Floats,
-        u: Floats,
-        z: Floats,
-        prior: tuple[Floats, Floats, Floats],
-        tau2: Floats,
-        slope: Floats,
-        w: Floats,
+        self, away: tuple[Floats, Floats, Floats], scales: _Scales, slope: Floats, w: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        (a11, a12, a22), schur = self._curvature(w, z, prior, tau2)
+        """Return the Newton step of (a, alpha, u), which are `away` from their prior means."""
+        da, db, u = away
+        z, prior = scales.z, scales.prior
+        (a11, a12, a22), schur = self._curvature(w, scales)
         det = a11 * a22 - a12**2
         ga = slope.sum(2) - prior[0] * da - prior[1] * db
         gb = -(slope @ z[..., None])[..., 0] - prior[1] * da - prior[2] * db
-        gu = np.swapaxes(slope, 1, 2) @ self.counts - u / tau2
+        gu = np.swapaxes(slope, 1, 2) @ self.counts - u / scales.tau2
         ha, hb = (a22 * ga - a12 * gb) / det, (a11 * gb - a12 * ga) / det
         turned = np.swapaxes(w, 1, 2)
         rest = (turned @ (self.counts * ha)[..., None])[..., 0] - z * (

@@ -63,7 +63,13 @@ class MeanForecast:
 
 
 def forecast_mean(
-    latents: Latents, *, tau: Floats, residual: Floats, z: Floats, measured_z: Floats, counts: Floats
+    latents: Latents,
+    *,
+    tau: Floats,
+    residual: Floats,
+    z: Floats,
+    measured_z: Floats,
+    counts: Floats,
 ) -> MeanForecast:
     """Return the mean of PU_s at warped log size z, given each draw of hyper-parameters.
 
@@ -169,7 +175,7 @@ class InstanceFit(ScalingFit):
         last = float(self.hierarchy.z.max())
         ahead = np.maximum(z - last, 0.0)
         kappa = damping_draws(len(self.draws.points))[:, None]
-        return np.minimum(z, last) - np.expm1(-kappa * ahead) / kappa
+        return np.asarray(np.minimum(z, last) - np.expm1(-kappa * ahead) / kappa, float)
 
     def _hazard(self, n_params: float) -> float:
         return float(self.draws.weights @ self._forecast(n_params).hazard)
