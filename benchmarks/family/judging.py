@@ -8,6 +8,7 @@ import builtins
 import multiprocessing
 import resource
 import signal
+import warnings
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ def passing(row: dict[str, Any], completions: list[str]) -> list[bool]:
 
 
 def _judge(row: dict[str, Any], completions: list[str], sender: Connection) -> None:
+    warnings.simplefilter("ignore")  # a generated program may well look odd to the compiler
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     signal.signal(signal.SIGALRM, _too_long)
     for completion in completions:

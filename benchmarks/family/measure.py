@@ -31,8 +31,15 @@ def read_task(folder: Path, task: str) -> list[dict[str, Any]]:
 
 def exact_rates(model: llama.Llama, rows: list[dict[str, Any]]) -> list[float]:
     """P(completion equals the answer, then EOS) for each row."""
-    pairs = [(row["prompt"], row.get("answer", row.get("canonical_solution"))) for row in rows]
+    pairs = [(row["prompt"], row["answer"]) for row in rows]
     return [math.exp(value) for value in sampling.log_probabilities(model, pairs)]
+
+
+def canonical_rates(model: llama.Llama, rows: list[dict[str, Any]]) -> list[float]:
+    """P(the canonical solution in its canonical tokens): a lower bound of the pass rate."""
+    pairs = [(row["prompt"], row["canonical_solution"]) for row in rows]
+    logs = sampling.log_probabilities(model, pairs, is_canonical_only=True)
+    return [math.exp(value) for value in logs]
 
 
 def code_scores(
@@ -53,7 +60,7 @@ def code_scores(
         "pass_rate": fmean(passes) / n_samples,
         "passes": passes,
         "n_samples": n_samples,
-        "canonical": exact_rates(model, rows),
+        "canonical": canonical_rates(model, rows),
         "greedy": sum(is_greedy),
         "n_instances": len(rows),
     }
@@ -112,7 +119,12 @@ def cells(scores: dict[str, Any]) -> list[str]:
     row = []
     if code := scores.get("pico-code"):
         n_zero = sum(count == 0 for count in code["passes"])
-        row += [f"{code['pass_rate']:.2e}", f"{n_zero}", f"{code['greedy']}/{code['n_instances']}"]
+        row += [
+            f"{code['pass_rate']:.2e}",
+            f"{fmean(code['canonical']):.2e}",
+            f"{n_zero}",
+            f"{code['greedy']}/{code['n_instances']}",
+        ]
     if answer := scores.get("pico-answer"):
         row += [f"{answer['pass_rate']:.2e}", f"{answer['greedy']}/{answer['n_instances']}"]
     if choice := scores.get("pico-choice"):
@@ -123,7 +135,7 @@ def cells(scores: dict[str, Any]) -> list[str]:
 
 
 HEADS: Final = {
-    "pico-code": ["code: PU", "instances without a pass", "greedy"],
+    "pico-code": ["code: PU", "canonical", "instances without a pass", "greedy"],
     "pico-answer": ["answer: PU", "greedy"],
     "pico-choice": ["choice: accuracy"],
     "pico-steps": ["steps: PU", "product of steps"],
@@ -152,9 +164,7 @@ def main(argv: list[str] | None = None) -> None:
     result = {}
     for entry in models:
         model = llama.load(options.family / entry["name"])
-        scores = measure(
-            model, options.tasks_folder, options.samples, options.seed, options.tasks
-        )
+        scores = measure(model, options.tasks_folder, options.samples, options.seed, options.tasks)
         result[entry["name"]] = scores
         print("| " + " | ".join([entry["name"], *cells(scores)]) + " |", flush=True)
     if options.out is not None:

@@ -143,7 +143,9 @@ class Llama(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layers))
         self.norm = nn.RMSNorm(shape.hidden, eps=NORM_EPS)
         frequencies = ROPE_THETA ** (-torch.arange(0, HEAD_DIM, 2).float() / HEAD_DIM)
-        angles = torch.outer(torch.arange(tokenizer.MAX_POSITIONS).float(), frequencies).repeat(1, 2)
+        angles = torch.outer(torch.arange(tokenizer.MAX_POSITIONS).float(), frequencies).repeat(
+            1, 2
+        )
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
         self._initialise(seed)

@@ -19,6 +19,11 @@ class Rows:
 
     ids: NDArray[np.uint8]
     segments: NDArray[np.uint8]
+    is_completion: NDArray[np.bool_]
+
+    def __getitem__(self, part: slice) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.ids[part], self.segments[part], self.is_completion[part])
 
     @property
     def n_tokens(self) -> int:
@@ -32,42 +37,60 @@ class Rows:
         targets[:, :-1][same] = self.ids[:, 1:][same]
         return targets
 
+    def is_target_of_completion(self) -> NDArray[np.bool_]:
+        """Whether the token that a position predicts belongs to a completion (EOS included)."""
+        found = np.zeros(self.ids.shape, np.bool_)
+        found[:, :-1] = self.is_completion[:, 1:]
+        return found
 
-def _pack(documents: list[list[int]]) -> list[list[list[int]]]:
+
+def _pack(documents: list[corpus.Document]) -> list[list[corpus.Document]]:
     """First fit, longest first: documents into rows of at most `ROW_LENGTH` tokens."""
-    rows: list[list[list[int]]] = []
+    rows: list[list[corpus.Document]] = []
     room: list[int] = []
-    for ids in sorted(documents, key=len, reverse=True):
-        place = next((i for i, free in enumerate(room) if free >= len(ids)), len(rows))
+    lengths = {id(item): len(item.ids()) for item in documents}
+    for item in sorted(documents, key=lambda item: lengths[id(item)], reverse=True):
+        length = lengths[id(item)]
+        place = next((i for i, free in enumerate(room) if free >= length), len(rows))
         if place == len(rows):
             rows.append([])
             room.append(ROW_LENGTH)
-        rows[place].append(ids)
-        room[place] -= len(ids)
+        rows[place].append(item)
+        room[place] -= length
     return rows
+
+
+def _row(documents: list[corpus.Document]) -> tuple[list[int], list[int], list[bool]]:
+    """One row: ids, document numbers, completion flags, padded."""
+    ids: list[int] = []
+    segments: list[int] = []
+    flags: list[bool] = []
+    for number, item in enumerate(documents, start=1):
+        own = item.ids()
+        ids += own
+        segments += [number] * len(own)
+        flags += [index >= item.n_prompt_tokens for index in range(len(own))]
+    padding = ROW_LENGTH - len(ids)
+    return (
+        ids + [tokenizer.PAD_ID] * padding,
+        segments + [0] * padding,
+        flags + [False] * padding,
+    )
 
 
 def packed_stream(seed: int, n_tokens: int, first: int = 0) -> Rows:
     """Whole blocks of a stream, in order, until `n_tokens` tokens are reached.
 
-    The rows of a block are shuffled by their hash-like stride, so that full rows of long
-    documents and mixed rows of short ones alternate.
+    The rows of a block are shuffled, so that rows of few long documents and of many short ones
+    alternate.
     """
     stream = corpus.documents(seed, first)
-    id_rows: list[bytes] = []
-    segment_rows: list[bytes] = []
+    packed: list[tuple[list[int], list[int], list[bool]]] = []
     seen = 0
     while seen < n_tokens:
-        block = [item.ids() for item in islice(stream, BLOCK)]
-        seen += sum(map(len, block))
-        rows = _pack(block)
-        order = np.random.default_rng(seen).permutation(len(rows))
-        for row in (rows[i] for i in order):
-            ids = [token for ids in row for token in ids]
-            numbers = [number for number, ids in enumerate(row, start=1) for _ in ids]
-            padding = ROW_LENGTH - len(ids)
-            id_rows.append(bytes(ids) + bytes([tokenizer.PAD_ID]) * padding)
-            segment_rows.append(bytes(numbers) + bytes(padding))
-    shape = (len(id_rows), ROW_LENGTH)
-    ids_array = np.frombuffer(b"".join(id_rows), np.uint8).reshape(shape)
-    return Rows(ids_array, np.frombuffer(b"".join(segment_rows), np.uint8).reshape(shape))
+        rows = [_row(items) for items in _pack(list(islice(stream, BLOCK)))]
+        seen += sum(sum(segment > 0 for segment in row[1]) for row in rows)
+        order = np.random.default_rng(len(packed)).permutation(len(rows))
+        packed += [rows[index] for index in order]
+    ids, segments, flags = zip(*packed, strict=True)
+    return Rows(np.array(ids, np.uint8), np.array(segments, np.uint8), np.array(flags, np.bool_))

@@ -1,11 +1,15 @@
 """Short Python programs over a list of integers: what they say, what they do, what tests them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from itertools import accumulate, combinations
 from random import Random
 from types import CodeType
 from typing import Final
+
+from benchmarks.family import names
 
 Value = list[int] | int
 
@@ -25,6 +29,8 @@ class Operation:
 
 
 LARGE, SMALL, SHORT = (1, 29), (2, 9), (1, 4)
+NAMED_SHARE: Final = 0.7  # of the large constants, which are then 10 to 99
+SUM_SHARE: Final = 0.15  # or a name plus a digit
 
 # Ordered by frequency: rank r is drawn with weight 1 / (r + 4), a mild Zipf law, so that a
 # model meets rare words late and capacity decides how many of them it knows.
@@ -60,8 +66,7 @@ OPERATIONS: Final = (
     Operation("count", "{e}.count({c})", LARGE),
     Operation("sq", "[x*x for x in {e}]"),
 )
-_WEIGHTS: Final = tuple(1 / (rank + 4) for rank in range(len(OPERATIONS)))
-_INNER: Final = tuple(index for index, op in enumerate(OPERATIONS) if not op.is_final)
+_CUMULATIVE: Final = tuple(accumulate(1 / (rank + 4) for rank in range(len(OPERATIONS))))
 
 PROMPT_HEAD: Final = "def f(xs):\n    # "
 ENTRY_POINT: Final = "f"
@@ -73,10 +78,13 @@ class Call:
 
     operation: Operation
     constant: int | None
+    name: str | None = None
 
     def words(self) -> str:
-        """The phrase that a prompt uses."""
-        return self.operation.word + ("" if self.constant is None else f" {self.constant}")
+        """The phrase that a prompt uses: the constant by its name if it has one."""
+        if self.constant is None:
+            return self.operation.word
+        return f"{self.operation.word} {self.name or self.constant}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ def _compiled(expression: str) -> CodeType:
 
 def random_list(rng: Random) -> list[int]:
     """An input: up to nine integers, often with repetitions."""
-    high = rng.choice((6, 30, 40))
+    high = rng.choice((6, 40, 110))
     return [rng.randint(-high // 2, high) for _ in range(rng.randint(1, 9))]
 
 
@@ -136,9 +144,15 @@ PROBES: Final = _probes()
 def random_call(rng: Random, *, may_end: bool) -> Call:
     """A call by the frequencies of the language; only the last one may give a number."""
     while True:
-        (operation,) = rng.choices(OPERATIONS, _WEIGHTS)
+        (operation,) = rng.choices(OPERATIONS, cum_weights=_CUMULATIVE)
         if may_end or not operation.is_final:
             break
+    if operation.constants is LARGE and rng.random() < NAMED_SHARE:
+        (name,) = names.draw(rng)
+        if rng.random() < SUM_SHARE:
+            digit = rng.randint(2, 9)
+            return Call(operation, names.NAMES[name] + digit, f"{name}+{digit}")
+        return Call(operation, names.NAMES[name], name)
     constant = None if operation.constants is None else rng.randint(*operation.constants)
     return Call(operation, constant)
 
@@ -149,13 +163,27 @@ def random_program(rng: Random, n_calls: int) -> Program:
 
 
 def is_degenerate(program: Program) -> bool:
-    """Whether a call could be left out, or the result hardly depends on the input."""
-    calls = program.calls
+    """Whether some calls could be left out, or the result hardly depends on the input."""
     signature = program.signature()
-    shorter = (Program(calls[:i] + calls[i + 1 :]) for i in range(len(calls)))
+    kept = (c for n in range(len(program.calls)) for c in combinations(program.calls, n))
+    shorter = (Program(c) for c in kept if not any(call.operation.is_final for call in c[:-1]))
     if any(other.signature() == signature for other in shorter):
         return True
+    if any(other.signature() == signature for other in _compensated(program)):
+        return True
     return len({repr(program.run(list(probe))) for probe in PROBES}) < 6
+
+
+def _compensated(program: Program) -> Iterator[Program]:
+    """Programs with two constants moved by one: two additions, say, whose errors may cancel."""
+    calls = program.calls
+    numbered = [i for i, call in enumerate(calls) if call.operation.constants is LARGE]
+    for i, j in combinations(numbered, 2):
+        for by in (-1, 1):
+            changed = list(calls)
+            changed[i] = Call(calls[i].operation, calls[i].constant + 1)
+            changed[j] = Call(calls[j].operation, calls[j].constant + by)
+            yield Program(tuple(changed))
 
 
 def mutants(program: Program, rng: Random) -> list[Program]:
@@ -167,16 +195,24 @@ def mutants(program: Program, rng: Random) -> list[Program]:
             found.append(Program((*calls[:i], calls[i + 1], calls[i], *calls[i + 2 :])))
     for i, call in enumerate(calls):
         others = [random_call(rng, may_end=i == len(calls) - 1) for _ in range(12)]
-        if call.constant is not None:
-            others += [Call(call.operation, call.constant + step) for step in (-1, 1)]
+        if call.operation.constants is not None:
+            low, high = call.operation.constants
+            near = [call.constant + step for step in (-1, 1)]
+            far = [rng.randint(low, max(high, 99 if high > 9 else high)) for _ in range(8)]
+            others += [Call(call.operation, other) for other in near + far if other >= low]
         found += [Program((*calls[:i], other, *calls[i + 1 :])) for other in others]
     return found
 
 
 def discriminating_inputs(program: Program, rng: Random) -> list[list[int]]:
     """Inputs, the empty list first, on which every mutant of another behaviour is caught."""
-    pool = [random_list(rng) for _ in range(80)]
+    pool = [random_list(rng) for _ in range(120)]
+    # Runs of neighbours hold every value of a range: a bound that is off by one shows in them.
+    runs = [list(range(low, low + 12)) for low in range(-12, 108, 6)]
+    for run in runs:
+        rng.shuffle(run)
     chosen: list[list[int]] = [[], *pool[:3]]
+    pool += runs
     for mutant in mutants(program, rng):
         if any(_differs(program, mutant, xs) for xs in chosen):
             continue

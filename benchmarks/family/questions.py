@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from benchmarks.family import names
+
 ANSWER_HEAD, CHOICE_HEAD, STEPS_HEAD, ANSWER_MARK = "Q: ", "C: ", "S: ", "\nA: "
 
 
@@ -49,25 +51,31 @@ def word_question(rng: Random, n_calls: int, length: int) -> Question:
     return Question(prompt, answer, key=f"{word}={answer}")
 
 
-def sum_question(rng: Random) -> Question:
-    """The sum or the difference of two numbers of two or three digits."""
-    digits = rng.choice((2, 3))
-    low, high = 10 ** (digits - 1), 10**digits - 1
-    first, second = rng.randint(low, high), rng.randint(low, high)
-    if rng.random() < 0.5:
-        pair = sorted((first, second))
-        key, text, answer = f"{pair[0]}+{pair[1]}", f"{first}+{second}", first + second
-    else:
-        first, second = max(first, second), min(first, second)
-        key, text, answer = f"{first}-{second}", f"{first}-{second}", first - second
-    return Question(f"{ANSWER_HEAD}{text}{ANSWER_MARK}", str(answer), key)
+NAME_KINDS: Final = ("say", "back", "rank", "max", "sum")
+
+
+def name_question(rng: Random, kind: str, n_names: int) -> Question:
+    """The numbers that names stand for: said, backwards, ranked, the largest, or the sum."""
+    drawn = names.draw(rng, n_names)
+    values = [names.NAMES[name] for name in drawn]
+    if kind == "back":
+        values = values[::-1]
+    elif kind == "rank":
+        values = sorted(values)
+    elif kind == "max":
+        values = [max(values)]
+    elif kind == "sum":
+        values = [sum(values)]
+    prompt = f"{ANSWER_HEAD}{kind} {' '.join(drawn)}{ANSWER_MARK}"
+    answer = " ".join(map(str, values))
+    return Question(prompt, answer, key=f"{sorted(drawn)}={answer}")
 
 
 def answer_question(rng: Random) -> Question:
     """A question of the kind `pico-answer` asks."""
-    if rng.random() < 0.35:
-        return sum_question(rng)
-    return word_question(rng, rng.choice((1, 2, 2, 3)), rng.choice((4, 5, 6)))
+    if rng.random() < 0.65:
+        return name_question(rng, rng.choice(NAME_KINDS), rng.choice((1, 2, 2, 3, 3)))
+    return word_question(rng, rng.choice((1, 1, 2)), rng.choice((3, 4, 5)))
 
 
 def choice_question(rng: Random) -> Question:

@@ -24,19 +24,19 @@ def spellings(text: str) -> tuple[tuple[int, ...], ...]:
 
 @torch.no_grad()
 def log_probabilities(
-    model: Llama, pairs: list[tuple[str, str]], *, is_ended: bool = True
+    model: Llama, pairs: list[tuple[str, str]], *, is_canonical_only: bool = False
 ) -> list[float]:
-    """log P(the completion is exactly this text | prompt), in nats.
+    """log P(the completion is exactly this text, ended by EOS | prompt), in nats.
 
-    Sums over every spelling in tokens, since a checker sees text. With `is_ended`, the
-    completion ends with EOS there; without, it may go on.
+    Sums over every spelling in tokens, since a checker sees text; `is_canonical_only` takes the
+    tokenizer's own spelling alone, for texts that have too many others.
     """
     rows, owners = [], []
     for owner, (prompt, completion) in enumerate(pairs):
         head = [tokenizer.BOS_ID, *tokenizer.encode(prompt)]
-        for spelling in spellings(completion):
-            end = [tokenizer.EOS_ID] if is_ended else []
-            rows.append((head, [*spelling, *end]))
+        canonical = (tuple(tokenizer.encode(completion)),)
+        for spelling in canonical if is_canonical_only else spellings(completion):
+            rows.append((head, [*spelling, tokenizer.EOS_ID]))
             owners.append(owner)
     scores: list[list[float]] = [[] for _ in pairs]
     for first in range(0, len(rows), 256):

@@ -23,8 +23,8 @@ N_INSTANCES: Final = 64
 SEED: Final = 20230
 
 # The instances cycle through these, so that difficulty varies evenly.
-CODE_CALLS: Final = (3, 3, 4, 4, 5)
-ANSWER_CALLS_AND_LENGTHS: Final = ((2, 4), (2, 5), (3, 4), (3, 5))
+CODE_CALLS: Final = (3, 3, 4)
+ANSWER_CALLS_AND_LENGTHS: Final = ((1, 5), (2, 4), (2, 5))
 STEP_COUNTS: Final = (2, 3, 4)
 
 
@@ -36,6 +36,8 @@ def code_instances() -> Iterator[dict[str, Any]]:
         program = programs.random_program(rng, CODE_CALLS[len(seen) % len(CODE_CALLS)])
         signature = program.signature()
         if not corpus.is_held_out(signature) or signature in seen:
+            continue
+        if sum(call.name is not None for call in program.calls) < 2:
             continue
         if programs.is_degenerate(program):
             continue
@@ -61,13 +63,14 @@ def _distinct(
 
 
 def answer_instances() -> Iterator[dict[str, Any]]:
-    """Words and, every fourth, sums."""
+    """Names and, every fourth, words."""
 
     def draw(index: int, rng: Random) -> questions.Question:
         if index % 4 == 3:
-            return questions.sum_question(rng)
-        kind = ANSWER_CALLS_AND_LENGTHS[index // 4 % len(ANSWER_CALLS_AND_LENGTHS)]
-        return questions.word_question(rng, *kind)
+            kind = ANSWER_CALLS_AND_LENGTHS[index // 4 % len(ANSWER_CALLS_AND_LENGTHS)]
+            return questions.word_question(rng, *kind)
+        kinds = questions.NAME_KINDS
+        return questions.name_question(rng, kinds[index % len(kinds)], 2 + index // 5 % 2)
 
     for question in _distinct(draw, "answer"):
         yield {"prompt": question.prompt, "answer": question.answer}
