@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from passuntil.checkers.sandbox import probe
+from passuntil.checkers.sandbox.probe import probe
 from passuntil.config import bundled
 
 __all__ = ["Finding", "examine"]
@@ -88,8 +88,14 @@ def _gpu(gpus: list[str]) -> Finding:
 
 
 def _isolation() -> Finding:
-    report = probe()
-    return Finding("isolation", report.is_usable, report.summary, report.remedy)
+    report = probe(is_thorough=True)
+    holds = ", ".join(report.works) or "nothing"
+    lacks = "; ".join(f"{name}: {answer}" for name, answer, _ in report.missing)
+    remedies = "; ".join(remedy for _, _, remedy in report.missing)
+    if report.level == 0:
+        return Finding("isolation", False, f"code tasks refuse to start ({lacks})", remedies)
+    words = f"level {report.level}: {holds}" + (f" (lacks {lacks})" if lacks else "")
+    return Finding("isolation", True, words, remedies)
 
 
 def _ray() -> Finding:

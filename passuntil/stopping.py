@@ -163,8 +163,8 @@ class InstanceState:
             position = verdicts.find(1, position + 1)
             if position < 0:
                 return min(len(verdicts), self.rule.budget - self.n_committed)
-        stop = max(self.n_committed + position + 1, self.rule.min_samples, 1)
-        return min(len(verdicts), stop - self.n_committed)
+        stop = max(self.n_committed + position + 1, self.rule.min_samples)
+        return min(len(verdicts), min(stop, self.rule.budget) - self.n_committed)
 
     def tally(self) -> Tally:
         """Return the tally of the committed prefix; ``Tally.open`` until the state is closed."""

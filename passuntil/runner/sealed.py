@@ -12,7 +12,7 @@ from typing import Any, Final
 from passuntil.config import Job, ModelSpec
 from passuntil.errors import EstimationError, LedgerError
 from passuntil.fitter import fit_scaling_law, tallies_digest
-from passuntil.fitter.fit import FITS
+from passuntil.fitter.scaling_law import FITS
 from passuntil.runner.record import RunRecord
 
 __all__ = ["CONFIDENCE_LEVEL", "HEADLINE", "forecast_path", "read_forecast", "seal_forecasts"]

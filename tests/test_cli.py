@@ -1,0 +1,164 @@
+"""The command line: help, JSON, and one clear message for every bad input."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from simulated import JOB
+
+from passuntil import cli
+
+COMMANDS = ("run", "demo", "show", "fit", "predict", "doctor", "version")
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *argv: object):
+    """Return exit code, standard output and standard error of a command line."""
+    monkeypatch.setattr("sys.argv", ["passuntil", *map(str, argv)])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as exit_:
+        code = exit_.code or 0
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.fixture
+def passuntil(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(cli.console, "width", 160)
+    monkeypatch.setattr(cli.errors, "width", 400)
+    return lambda *argv: call(monkeypatch, capsys, *argv)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(passuntil, command: str) -> None:
+    code, out, _ = passuntil(command, "--help")
+    assert code == 0
+    assert "Usage" in out
+    assert len(out.splitlines()) > 5
+
+
+def test_commands_listed_are_all(passuntil) -> None:
+    _, out, _ = passuntil("--help")
+    names = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    assert names == set(COMMANDS)
+    assert all(name in out for name in names)
+
+
+def test_show_json_is_one_object_with_every_model(passuntil, finished_run: Path) -> None:
+    code, out, _ = passuntil("show", finished_run, "--json")
+    assert code == 0
+    shown = json.loads(out)
+    (task,) = shown["tasks"]
+    assert [m["model"] for m in task["models"]] == ["small", "middle", "large", "huge"]
+    values = [m["pu"]["value"] for m in task["models"]]
+    assert all(0 < value < 1 for value in values)
+    (forecast,) = shown["forecasts"]
+    assert forecast["is_intact"]
+    assert forecast["measured"]["value"] == values[-1]
+
+
+def test_show_prints_tables_law_and_forecast(passuntil, finished_run: Path) -> None:
+    code, out, _ = passuntil("show", finished_run)
+    assert code == 0
+    for expected in ("answers: stop at 1 passing", "huge *", "-log PU =", "sealed first"):
+        assert expected in out
+
+
+def test_fit_and_predict_agree_with_the_library(passuntil, finished_run: Path) -> None:
+    _, out, _ = passuntil("fit", finished_run, "--json", "--method", "ols")
+    fit = json.loads(out)["fits"]["answers"]
+    code, out, _ = passuntil(
+        "predict", finished_run, "--n-params", "5e6", "--method", "ols", "--json"
+    )
+    assert code == 0
+    prediction = json.loads(out)["predictions"]["answers"]
+    assert prediction["value"] == pytest.approx(math.exp(-fit["c"] * 5e6 ** -fit["alpha"]))
+    assert prediction["confidence_level"] == 0.9
+
+
+def test_predict_level_widens_the_interval(passuntil, finished_run: Path) -> None:
+    widths = []
+    for level in ("0.5", "0.9", "0.99"):
+        _, out, _ = passuntil(
+            "predict", finished_run, "--n-params", "3e6", "--confidence-level", level, "--json"
+        )
+        prediction = json.loads(out)["predictions"]["answers"]
+        widths.append(prediction["high"] - prediction["low"])
+    assert widths == sorted(widths)
+
+
+def test_held_out_models_enter_a_fit_only_when_asked(passuntil, finished_run: Path) -> None:
+    _, out, _ = passuntil("fit", finished_run, "--json")
+    assert len(json.loads(out)["fits"]["answers"]["n_params"]) == 3
+    _, out, _ = passuntil("fit", finished_run, "--json", "--include-held-out")
+    assert len(json.loads(out)["fits"]["answers"]["n_params"]) == 4
+
+
+def test_doctor_json(passuntil) -> None:
+    code, out, _ = passuntil("doctor", "--json")
+    assert code == 0
+    names = [finding["name"] for finding in json.loads(out)["findings"]]
+    assert names == ["engine", "GPU", "isolation", "Ray", "bundled models"]
+
+
+def test_dry_run_prints_job_and_cost_and_makes_nothing(passuntil, tmp_path: Path) -> None:
+    code, out, _ = passuntil("run", "builtin:demo", "--dry-run", "-o", tmp_path / "run", "budget=500")
+    assert code == 0
+    assert "budget: 500" in out
+    assert "at most" in out
+    assert not (tmp_path / "run").exists()
+
+
+JOB_WITH_FILE = JOB.replace("builtin:pico-answer", "tasks.jsonl")
+
+BAD_INPUT = {
+    "malformed YAML": (JOB + "\n  - [", r"job.yaml:\d+"),
+    "unknown key": (JOB.replace("budget:", "buget:"), r"job.yaml:\d+: buget.*Did you mean 'budget'"),
+    "missing model": (JOB.replace("builtin:pico-20k", "no/such/model"), r"job.yaml:\d+.*no/such/model"),
+    "unknown bundled model": (JOB.replace("builtin:pico-20k", "builtin:pico-20m"), r"pico-20k"),
+    "floor above budget": (JOB.replace("min_samples: 20", "min_samples: 3000"), "min_samples"),
+    "missing task file": (JOB_WITH_FILE, r"tasks.jsonl"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_INPUT)
+def test_bad_job_files(passuntil, tmp_path: Path, what: str) -> None:
+    text, expected = BAD_INPUT[what]
+    (tmp_path / "job.yaml").write_text(text)
+    code, _, err = passuntil("run", tmp_path / "job.yaml", "-o", tmp_path / "run")
+    assert code == 2
+    assert "UsageError" in err
+    assert "Traceback" not in err
+    assert re.search(expected, err), err
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_line_of_a_task_file(passuntil, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(JOB_WITH_FILE)
+    good = '{"task_id": "a", "prompt": "1+1=", "answer": "2"}\n'
+    (tmp_path / "tasks.jsonl").write_text(good + '{"task_id": "b", "prompt": \n' + good)
+    code, _, err = passuntil("run", tmp_path / "job.yaml", "-o", tmp_path / "run")
+    assert code == 2
+    assert "tasks.jsonl:2" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "fit"])
+def test_folder_without_a_run(passuntil, tmp_path: Path, command: str) -> None:
+    code, _, err = passuntil(command, tmp_path)
+    assert code == 2
+    assert "which has no ledger.sqlite; allowed" in err
+
+
+def test_unknown_task_and_method(passuntil, finished_run: Path) -> None:
+    code, _, err = passuntil("show", finished_run, "--task", "answer")
+    assert code == 2
+    assert "Did you mean 'answers'" in err
+    code, _, err = passuntil("fit", finished_run, "--method", "msle")
+    assert code == 2
+    assert "Did you mean 'mle'" in err
