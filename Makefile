@@ -1,5 +1,6 @@
 # make demo   small models predict a bigger one, on this machine
-# make test   the whole test suite
+# make test   format, lint, types, layers and the whole test suite but its slow part
+# make slow   the slow part
 # Both create .venv first if it is not there.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean help
+.PHONY: demo test slow lint clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -18,6 +19,10 @@ demo: $(READY)
 test: $(READY)
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -m "not slow"
+
+# Minutes to hours: coverage, a hundred kills, the attack suite at full length.
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@
 #   PYTHON   interpreter to make the environment with (default python3; 3.11 to 3.13)
 #   VENV     its folder (default .venv)
 #   ENGINE   cpu or gpu (default: gpu where nvidia-smi finds one)
+#   EXTRAS   extras of the package (default [dev]; empty for use only)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +29,7 @@ case "$ENGINE" in cpu | gpu) ;; *) die "ENGINE: got '$ENGINE'; allowed: cpu, gpu
 # The jail of code tasks. Without it everything else works and code tasks refuse to start.
 if ! command -v bwrap >/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "Installing bubblewrap (isolation of code tests)"
+    say "Installing bubblewrap, the jail of code tests"
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
       --no-install-recommends bubblewrap libseccomp2; } >/dev/null ||
       say "bubblewrap could not be installed: code tasks will refuse to start."
@@ -57,4 +58,4 @@ else
 fi
 
 say "Installing passuntil"
-pip install -q -c "$CONSTRAINTS" -e ".[dev]"
+pip install -q -c "$CONSTRAINTS" -e ".${EXTRAS-[dev]}"
