@@ -120,7 +120,7 @@ class CodeChecker:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="jail-starter")
         self._all = [Worker(chosen, self._starter) for _ in range(count)]
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
-        for worker in self._all:
+        for worker in reversed(self._all):  # last in, first out: the tested one is warm
             self._idle.put(worker)
         self._problems: dict[CodeTests, Problem] = {}
         self._refused: dict[CodeTests, str] = {}

@@ -289,17 +289,20 @@ class JailedProcess:
 
     def close(self) -> None:
         """End the process and all that runs in its jail, and wait until it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
         if self._pidfd >= 0:
+            # the inner one, so that bubblewrap reaps it: killed together with bubblewrap it would
+            # be a zombie of the container's init, which may never reap
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            poller = select.poll()
-            poller.register(self._pidfd, select.POLLIN)
-            poller.poll(10_000)
             os.close(self._pidfd)
             self._pidfd = -1
-        self._process.wait()
+        else:
+            self._process.kill()
+        try:
+            self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         for name in ("_requests", "answers"):
             fd = getattr(self, name)
             if fd >= 0:

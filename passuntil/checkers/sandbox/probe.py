@@ -23,6 +23,7 @@ _REMEDY_NAMESPACES = (
     "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run in a "
     "virtual machine"
 )
+_LOWER_LEVELS: tuple[int, ...] = ()
 _REMEDY_LANDLOCK = "a kernel of 5.13 or later with Landlock enabled (lsm=landlock,...)"
 
 
