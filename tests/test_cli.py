@@ -107,7 +107,9 @@ def test_doctor_json(passuntil) -> None:
 
 
 def test_dry_run_prints_job_and_cost_and_makes_nothing(passuntil, tmp_path: Path) -> None:
-    code, out, _ = passuntil("run", "builtin:demo", "--dry-run", "-o", tmp_path / "run", "budget=500")
+    code, out, _ = passuntil(
+        "run", "builtin:demo", "--dry-run", "-o", tmp_path / "run", "budget=500"
+    )
     assert code == 0
     assert "budget: 500" in out
     assert "at most" in out
@@ -118,8 +120,14 @@ JOB_WITH_FILE = JOB.replace("builtin:pico-answer", "tasks.jsonl")
 
 BAD_INPUT = {
     "malformed YAML": (JOB + "\n  - [", r"job.yaml:\d+"),
-    "unknown key": (JOB.replace("budget:", "buget:"), r"job.yaml:\d+: buget.*Did you mean 'budget'"),
-    "missing model": (JOB.replace("builtin:pico-20k", "no/such/model"), r"job.yaml:\d+.*no/such/model"),
+    "unknown key": (
+        JOB.replace("budget:", "buget:"),
+        r"job.yaml:\d+: buget.*Did you mean 'budget'",
+    ),
+    "missing model": (
+        JOB.replace("builtin:pico-20k", "no/such/model"),
+        r"job.yaml:\d+.*no/such/model",
+    ),
     "unknown bundled model": (JOB.replace("builtin:pico-20k", "builtin:pico-20m"), r"pico-20k"),
     "floor above budget": (JOB.replace("min_samples: 20", "min_samples: 3000"), "min_samples"),
     "missing task file": (JOB_WITH_FILE, r"tasks.jsonl"),

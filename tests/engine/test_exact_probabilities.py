@@ -44,7 +44,11 @@ def cases(model_folder: Path) -> list[tuple[Instance, float]]:
 
 
 def draw(
-    sampler: Sampler, instances: Sequence[Instance], decoding: Decoding, *, repeat_seed: bool = False
+    sampler: Sampler,
+    instances: Sequence[Instance],
+    decoding: Decoding,
+    *,
+    repeat_seed: bool = False,
 ) -> list[int]:
     """Return passes per instance among N_SAMPLES."""
     checker = ExactChecker(normalise=(), require_end=True)
@@ -72,9 +76,7 @@ def draw(
 def rejects(passes: Sequence[int], rates: Sequence[float]) -> bool:
     """Exact tests of each instance and of their sum, familywise level FAMILYWISE."""
     level = FAMILYWISE / (len(rates) + 1)
-    single = [
-        binomtest(c, N_SAMPLES, p).pvalue for c, p in zip(passes, rates, strict=True)
-    ]
+    single = [binomtest(c, N_SAMPLES, p).pvalue for c, p in zip(passes, rates, strict=True)]
     total = np.array([1.0])  # distribution of the sum of the binomial counts
     for p in rates:
         total = np.convolve(total, binom.pmf(np.arange(N_SAMPLES + 1), N_SAMPLES, p))

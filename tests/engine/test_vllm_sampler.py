@@ -15,7 +15,9 @@ from passuntil.records import Completion, FinishReason, SampleKey
 from passuntil.sampler.vllm import VllmSampler
 
 
-def request(index: int, decoding: Decoding, *, prompt: str = "Q: ends rev ckel\nA: ", seed: int = 1):
+def request(
+    index: int, decoding: Decoding, *, prompt: str = "Q: ends rev ckel\nA: ", seed: int = 1
+):
     return SampleRequest(SampleKey("m", "t", "i", index), prompt, decoding, seed)
 
 
@@ -44,9 +46,7 @@ def test_a_models_own_generation_config_changes_nothing(model_folder: Path, tmp_
     )
     sampler = VllmSampler(folder, dtype="float32", max_num_seqs=64, cpu_threads=1)
     try:
-        done = drain(
-            sampler, [request(i, Decoding(max_tokens=8), seed=i) for i in range(1, 65)]
-        )
+        done = drain(sampler, [request(i, Decoding(max_tokens=8), seed=i) for i in range(1, 65)])
         assert len({c.text for c in done.values()}) > 5
     finally:
         sampler.close()
@@ -65,7 +65,9 @@ def test_text_is_that_of_the_tokens_up_to_the_end(sampler: VllmSampler) -> None:
 
 def test_stop_string_ends_the_text_before_it(sampler: VllmSampler) -> None:
     plain = drain(sampler, [request(i, Decoding(max_tokens=10), seed=i) for i in range(1, 41)])
-    letter = max("abcdefghijklmnopqrstuvwxyz", key=lambda x: sum(x in c.text for c in plain.values()))
+    letter = max(
+        "abcdefghijklmnopqrstuvwxyz", key=lambda x: sum(x in c.text for c in plain.values())
+    )
     cut = drain(
         sampler, [request(i, Decoding(max_tokens=10, stop=(letter,)), seed=i) for i in range(1, 41)]
     )

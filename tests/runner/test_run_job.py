@@ -145,7 +145,7 @@ def test_engine_that_dies_again_and_again_loses_nothing(tmp_path: Path) -> None:
                 job,
                 tmp_path / "run",
                 observer=Silent(),
-                make_sampler=lambda j, m: Dying(scripted(j, m), 40 + 13 * attempt % 200),
+                make_sampler=lambda j, m, n=40 + 13 * attempt % 200: Dying(scripted(j, m), n),
             )
             break
         except EngineError:
