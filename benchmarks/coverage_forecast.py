@@ -1,4 +1,4 @@
-"""Do the forecasts' 90 % intervals cover, and how wide are they beside an oracle's?
+"""Coverage of the forecasts' 90 % intervals, and their width beside an oracle's.
 
 Families from the law (6 sizes, 100 instances), targets 3 and 10 times the largest size. The
 oracle knows the hyper-parameters (mean and spread of the instances' laws, model scatter), not the
@@ -51,7 +51,7 @@ def oracle(family, scatter: float, residual: float) -> list[tuple[float, float, 
             tau=np.exp(theta[:, 5]),
             residual=np.exp(theta[:, 6]),
             z=np.array([[np.log(target) - center]]),
-            measured_z=warp(theta, data.z),
+            measured_z=warp(theta, data.z, "none"),
             counts=data.counts,
         )
         mixture = HazardMixture(forecast.hazard, forecast.sds, np.ones(1))
@@ -60,7 +60,7 @@ def oracle(family, scatter: float, residual: float) -> list[tuple[float, float, 
 
 
 def run_cell(
-    rng: np.random.Generator, methods: list[str], n: int, scatter: float, floor: int, bend: float
+    rng: np.random.Generator, *, methods: list[str], n: int, scatter: float, floor: int, bend: float
 ) -> list[dict[str, float | str]]:
     """Return one row per method and target."""
     rule = StopRule(passes=1, min_samples=floor, budget=10_000)
@@ -70,9 +70,7 @@ def run_cell(
         results = {} if bend else {"oracle": oracle(family, scatter, 0.0)}
         for method in methods:
             try:
-                fit = fit_scaling_law(
-                    n_params=family.sizes, tallies=family.tallies, method=method
-                )
+                fit = fit_scaling_law(n_params=family.sizes, tallies=family.tallies, method=method)
             except EstimationError:
                 continue
             predicted = [fit.predict(t, LEVEL) for t in family.targets]
@@ -127,7 +125,12 @@ def main() -> None:
             for scatter in args.scatters:
                 rng = np.random.default_rng([args.seed, floor, round(1e3 * scatter)])
                 cell = run_cell(
-                    rng, args.methods.split(","), args.families, scatter, floor, bend
+                    rng,
+                    methods=args.methods.split(","),
+                    n=args.families,
+                    scatter=scatter,
+                    floor=floor,
+                    bend=bend,
                 )
                 rows += cell
                 for row in cell:

@@ -19,43 +19,51 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.fitter.laws import ALPHA_CENTER, ALPHA_SD, scatter_log_prior
 
-__all__ = ["START", "STEP", "Hierarchy", "Latents", "hyper_log_prior", "warp"]
+__all__ = ["START", "STEP", "Bend", "Hierarchy", "Latents", "hyper_log_prior", "warp"]
 
 Floats = NDArray[np.float64]
+Bend = Literal["none", "saturating", "signed"]
 CHUNK = 150_000
 """Most instances x models x hyper-parameters at once: stays in the cache."""
 START = np.array([1.5, ALPHA_CENTER, np.log(0.7), np.log(0.05), 0.0, np.log(0.05), np.log(0.1)])
 """mu_a, mu_alpha, log sd_a, log sd_alpha, atanh(rho), log tau, log sigma; then log kappa."""
 STEP = np.array([0.2, 0.05, 0.3, 0.5, 0.5, 0.7, 0.7])
-N_PLAIN = len(START)
 HYPER_CENTER = np.array([1.5, ALPHA_CENTER, np.log(0.7), np.log(0.05), 0.0])
 HYPER_SD = np.array([2.0, ALPHA_SD, 1.0, 1.0, 0.7])
 RESIDUAL_CENTER, RESIDUAL_SD = float(np.log(0.1)), 1.0
+SIGNED_SD = 0.25
+"""Prior sd of a bend of either sign."""
 BEND_CENTER, BEND_SD = float(np.log(0.2)), 0.8
 """Prior of log kappa, per unit of log N: the slope falls by a third to a half per decade."""
 
 
-def hyper_log_prior(theta: Floats) -> Floats:
+def hyper_log_prior(theta: Floats, bend: Bend) -> Floats:
     """Return the log prior of hyper-parameters, shape (n, 7 or 8) -> (n,)."""
     z = (theta[:, :5] - HYPER_CENTER) / HYPER_SD
     value = -0.5 * (z**2).sum(1) + scatter_log_prior(theta[:, 5])
     value = value - 0.5 * ((theta[:, 6] - RESIDUAL_CENTER) / RESIDUAL_SD) ** 2
-    if theta.shape[1] > N_PLAIN:
+    if bend == "saturating":
         value = value - 0.5 * ((theta[:, 7] - BEND_CENTER) / BEND_SD) ** 2
+    elif bend == "signed":
+        value = value - 0.5 * (theta[:, 7] / SIGNED_SD) ** 2
     return np.asarray(value, float)
 
 
-def warp(theta: Floats, z: Floats) -> Floats:
-    """Return g(z) for each draw, shape (n, len(z)); the identity without a bend parameter."""
-    if theta.shape[1] == N_PLAIN:
+def warp(theta: Floats, z: Floats, bend: Bend) -> Floats:
+    """Return g(z) for each draw, shape (n, len(z)); the identity without a bend."""
+    if bend == "none":
         return np.broadcast_to(z, (len(theta), len(z)))
-    kappa = np.exp(np.clip(theta[:, 7:8], -8, 2))
+    kappa = theta[:, 7:8]
+    if bend == "saturating":
+        kappa = np.exp(np.clip(kappa, -8, 2))
+    kappa = np.where(np.abs(kappa) < 1e-6, 1e-6, np.clip(kappa, -2, 8))
     return np.asarray(-np.expm1(-kappa * z) / kappa, float)
 
 
@@ -119,7 +127,7 @@ class _Scales:
     own2: Floats
 
 
-def _scales(theta: Floats, z: Floats) -> _Scales:
+def _scales(theta: Floats, z: Floats, bend: Bend) -> _Scales:
     sd_a = np.exp(np.clip(theta[:, 2:3], -5, 3))
     sd_b = np.exp(np.clip(theta[:, 3:4], -8, 1))
     rho = np.clip(np.tanh(theta[:, 4:5]), -0.995, 0.995)
@@ -127,7 +135,7 @@ def _scales(theta: Floats, z: Floats) -> _Scales:
     prior = keep / sd_a**2, -rho * keep / (sd_a * sd_b), keep / sd_b**2
     tau2 = np.exp(2 * np.clip(theta[:, 5:6], -7, 3))
     own2 = np.exp(2 * np.clip(theta[:, 6:7], -6, 2))[..., None]
-    return _Scales(warp(theta, z), prior, tau2, own2)
+    return _Scales(warp(theta, z, bend), prior, tau2, own2)
 
 
 class Hierarchy:
@@ -141,15 +149,20 @@ class Hierarchy:
         0 trials where an instance was not measured under a model.
     counts : ndarray of float, shape (n_instances,)
         How many instances have this row (equal rows are computed once).
+    bend : {"none", "saturating", "signed"}
+        Whether slopes change along x: not, only falling off (log kappa), either way (kappa).
     """
 
-    def __init__(self, z: Floats, passes: Floats, trials: Floats, counts: Floats) -> None:
+    def __init__(
+        self, z: Floats, passes: Floats, trials: Floats, counts: Floats, *, bend: Bend = "none"
+    ) -> None:
+        self.bend = bend
         self.z, self.passes, self.fails, self.counts = z, passes, trials - passes, counts
         self._warm: tuple[Floats, Floats, Floats] | None = None
 
     def log_density(self, theta: Floats) -> Floats:
         """Return log marginal likelihood plus log prior, shape (n, 7 or 8) -> (n,)."""
-        return self.latents(theta).log_marginal + hyper_log_prior(theta)
+        return self.latents(theta).log_marginal + hyper_log_prior(theta, self.bend)
 
     def latents(self, theta: Floats) -> Latents:
         """Return modes and curvatures at hyper-parameters of shape (n, 7 or 8)."""
@@ -173,7 +186,7 @@ class Hierarchy:
 
     def _solve(self, theta: Floats) -> Latents:
         mu_a, mu_b = theta[:, :1], theta[:, 1:2]
-        scales = _scales(theta, self.z)
+        scales = _scales(theta, self.z, self.bend)
         z, own2 = scales.z, scales.own2
         n, (n_instances, n_models) = len(theta), self.passes.shape
         if self._warm is None:

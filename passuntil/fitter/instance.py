@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from passuntil.errors import EstimationError
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.fit import ScalingFit
-from passuntil.fitter.hierarchy import BEND_CENTER, START, STEP, Hierarchy, Latents, warp
+from passuntil.fitter.hierarchy import BEND_CENTER, START, STEP, Bend, Hierarchy, Latents, warp
 from passuntil.fitter.laws import damping_draws
 from passuntil.fitter.observations import Family
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
@@ -164,14 +164,14 @@ class InstanceFit(ScalingFit):
             tau=np.exp(theta[:, 5]),
             residual=np.exp(theta[:, 6]),
             z=self._warped(n_params),
-            measured_z=warp(theta, self.hierarchy.z),
+            measured_z=warp(theta, self.hierarchy.z, self.hierarchy.bend),
             counts=self.hierarchy.counts,
         )
 
     def _warped(self, n_params: float) -> Floats:
         z = np.array([float(np.log(n_params)) - self.x_center])
         if not self.is_damped:
-            return warp(self.draws.points, z)
+            return warp(self.draws.points, z, self.hierarchy.bend)
         last = float(self.hierarchy.z.max())
         ahead = np.maximum(z - last, 0.0)
         kappa = damping_draws(len(self.draws.points))[:, None]
@@ -269,7 +269,7 @@ def fit_instances(
         raise EstimationError(
             "instance: got a guess rate; allowed: 0 for now; use method='mle', which takes one."
         )
-    hierarchy, center, rows = build_hierarchy(family)
+    hierarchy, center, rows = build_hierarchy(family, "saturating" if is_bent else "none")
     start = np.append(START, BEND_CENTER) if is_bent else START
     step = np.append(STEP, 0.6) if is_bent else STEP
     draws = draw_posterior(hierarchy.log_density, start, step=step, n_draws=n_draws)
@@ -277,7 +277,9 @@ def fit_instances(
     return InstanceFit(family, name, 0.0, hierarchy, center, rows, draws)
 
 
-def build_hierarchy(family: Family) -> tuple[Hierarchy, float, NDArray[np.int64]]:
+def build_hierarchy(
+    family: Family, bend: Bend = "none"
+) -> tuple[Hierarchy, float, NDArray[np.int64]]:
     """Return the data of the instance model, log N at z = 0, and each instance's row."""
     lengths = {len(t) for t in family.tallies}
     if len(lengths) != 1:
@@ -299,5 +301,6 @@ def build_hierarchy(family: Family) -> tuple[Hierarchy, float, NDArray[np.int64]
         unique[:, :m].astype(float),
         unique[:, m:].astype(float),
         counts.astype(float),
+        bend=bend,
     )
     return hierarchy, center, rows.ravel()

@@ -22,7 +22,7 @@ from scipy.special import expit, ndtri
 __all__ = ["LAWS", "Law", "damping_draws", "scatter_log_prior"]
 
 Floats = NDArray[np.float64]
-SCATTER_SCALE = 0.06
+SCATTER_SCALE = 0.08
 """Scale of the half-t prior (3 degrees of freedom) of model scatter in F."""
 ALPHA_CENTER, ALPHA_SD = 0.15, 0.3
 ALPHA_LOG_CENTER, ALPHA_LOG_SD = float(np.log(0.25)), 0.6

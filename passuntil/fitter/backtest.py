@@ -1,0 +1,249 @@
+"""Rolling-origin backtest: fit the k smallest models, predict the next ones, for every k.
+
+References
+----------
+.. [1] Tashman 2000, Int. J. Forecasting 16 (rolling origin).
+.. [2] Gneiting & Raftery 2007, JASA 102, Eq. 43 (interval score).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from passuntil.errors import EstimationError, UsageError
+from passuntil.estimator.dataset import measure_pu
+from passuntil.estimator.intervals import check_level
+from passuntil.fitter.baselines import BASELINES
+from passuntil.fitter.observations import Family, Tallies, as_family
+from passuntil.fitter.scaling_law import FITS, fit_family
+
+__all__ = ["BacktestResult", "BacktestRow", "BacktestSummary", "backtest"]
+
+METHODS = ("combined", "mle", "instance", "saturating", "damped")
+LOWEST = 1e-6
+"""Ends of intervals below this count as this in logarithms: nobody samples further."""
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRow:
+    """One forecast beside what was measured.
+
+    Attributes
+    ----------
+    method : str
+    n_train : int
+        Sizes fitted, the k smallest.
+    steps : int
+        Sizes ahead.
+    n_params : float
+        Size predicted.
+    value, low, high : float
+        Forecast.
+    measured : float
+        PU of the tallies (or the given truth).
+    log_error : float
+        log(value / measured).
+    is_covered : bool
+        Whether the interval holds the measured value.
+    interval_score : float
+        Of log PU: width + (2 / (1 - level)) x miss [2]_; smaller is better.
+    is_flagged : bool
+        Whether the straight line failed its lack-of-fit test at the sizes fitted.
+    """
+
+    method: str
+    n_train: int
+    steps: int
+    n_params: float
+    value: float
+    low: float
+    high: float
+    measured: float
+    log_error: float
+    is_covered: bool
+    interval_score: float
+    is_flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestSummary:
+    """How a method did over all its forecasts.
+
+    Attributes
+    ----------
+    method : str
+    n_forecasts : int
+    mean_abs_log_error : float
+    coverage : float
+    mean_interval_score : float
+    median_log_width : float
+    """
+
+    method: str
+    n_forecasts: int
+    mean_abs_log_error: float
+    coverage: float
+    mean_interval_score: float
+    median_log_width: float
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """All forecasts of a backtest.
+
+    Attributes
+    ----------
+    rows : tuple of BacktestRow
+    skipped : tuple of (str, int, str)
+        Method, n_train and reason, where a method has no forecast.
+    confidence_level : float
+    """
+
+    rows: tuple[BacktestRow, ...]
+    skipped: tuple[tuple[str, int, str], ...]
+    confidence_level: float
+
+    def summary(self) -> tuple[BacktestSummary, ...]:
+        """Return one line per method, best mean |log error| first."""
+        out = []
+        for method in dict.fromkeys(r.method for r in self.rows):
+            rows = [r for r in self.rows if r.method == method]
+            widths = [np.log(max(r.high, LOWEST) / max(r.low, LOWEST)) for r in rows]
+            out.append(
+                BacktestSummary(
+                    method,
+                    len(rows),
+                    float(np.mean([abs(r.log_error) for r in rows])),
+                    float(np.mean([r.is_covered for r in rows])),
+                    float(np.mean([r.interval_score for r in rows])),
+                    float(np.median(widths)),
+                )
+            )
+        return tuple(sorted(out, key=lambda s: s.mean_abs_log_error))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "confidence_level": self.confidence_level,
+            "summary": [asdict(s) for s in self.summary()],
+            "rows": [asdict(r) for r in self.rows],
+            "skipped": [list(s) for s in self.skipped],
+        }
+
+
+def backtest(
+    *,
+    n_params: ArrayLike,
+    tallies: Tallies,
+    methods: Sequence[str] = METHODS,
+    confidence_level: float = 0.9,
+    max_steps: int = 2,
+    truth: ArrayLike | None = None,
+    guess_rate: float = 0.0,
+) -> BacktestResult:
+    """Forecast every size from the smaller ones, by every method and baseline.
+
+    Parameters
+    ----------
+    n_params, tallies, guess_rate
+        As in `fit_scaling_law`; four sizes at least.
+    methods : sequence of str
+        Fits; the baselines "last value", "dataset OLS" and "instance OLS" always run.
+    confidence_level : float
+        Of the intervals.
+    max_steps : int
+        Sizes ahead, 1 or more.
+    truth : array_like of float, shape (n_models,), optional
+        PU to compare with, in the order of `n_params`; by default that of the tallies.
+
+    Returns
+    -------
+    BacktestResult
+
+    Raises
+    ------
+    UsageError
+        Fewer than four sizes, an unknown method.
+
+    Examples
+    --------
+    >>> from passuntil.records import Tally
+    >>> sizes = np.array([36e6, 109e6, 241e6, 499e6, 892e6])
+    >>> rates = np.exp(-200 * sizes**-0.2)
+    >>> tallies = [[Tally.fixed(passes=round(1e6 * p), trials=10**6)] for p in rates]
+    >>> result = backtest(n_params=sizes, tallies=tallies, methods=["mle"])
+    >>> [row.n_train for row in result.rows if row.method == "mle"]
+    [3, 3, 4]
+    """
+    level = check_level(confidence_level)
+    unknown = [m for m in methods if m not in FITS]
+    if unknown:
+        raise UsageError(f"methods: got {unknown}; allowed: {', '.join(FITS)}.")
+    family = as_family(n_params, tallies)
+    if len(family) < 4:
+        raise UsageError(
+            f"backtest: got {len(family)} sizes; allowed: four or more (three to fit, one to "
+            "predict); measure more sizes."
+        )
+    measured = _measured(family, n_params, truth)
+    rows: list[BacktestRow] = []
+    skipped: list[tuple[str, int, str]] = []
+    for k in range(3, len(family)):
+        then = family.first(k)
+        targets = [j for j in range(k, min(k + max_steps, len(family))) if measured[j] is not None]
+        sizes = [float(family.n_params[j]) for j in targets]
+        for method in (*methods, *BASELINES):
+            try:
+                ends, is_flagged = _forecasts(
+                    then, method, sizes=sizes, level=level, guess_rate=guess_rate
+                )
+            except EstimationError as error:
+                skipped.append((method, k, str(error)))
+                continue
+            for j, (value, low, high) in zip(targets, ends, strict=True):
+                real = float(measured[j] or 0.0)
+                row = _score((value, low, high), real, level)
+                size = float(family.n_params[j])
+                rows.append(
+                    BacktestRow(
+                        method, k, j - k + 1, size, value, low, high, real, *row, is_flagged
+                    )
+                )
+    return BacktestResult(tuple(rows), tuple(skipped), level)
+
+
+def _measured(family: Family, n_params: ArrayLike, truth: ArrayLike | None) -> list[float | None]:
+    if truth is None:
+        return [measure_pu(t).value for t in family.tallies]
+    order = np.argsort(np.asarray(n_params, float), kind="stable")
+    return [float(v) for v in np.asarray(truth, float)[order]]
+
+
+def _forecasts(
+    then: Family, method: str, *, sizes: list[float], level: float, guess_rate: float
+) -> tuple[list[tuple[float, float, float]], bool]:
+    if method in BASELINES:
+        found = [BASELINES[method](then, n, level) for n in sizes]
+        return [(b.value, b.low, b.high) for b in found], False
+    fit = fit_family(then, method, guess_rate=0.0 if method == "ols" else guess_rate)
+    predicted = [fit.predict(n, level) for n in sizes]
+    return [(p.value, p.low, p.high) for p in predicted], fit.lack_of_fit.is_flagged
+
+
+def _score(
+    ends: tuple[float, float, float], real: float, level: float
+) -> tuple[float, bool, float]:
+    """Return log error, whether covered, and interval score."""
+    value, low, high = ends
+    log_low, log_high, log_real = (float(np.log(max(v, LOWEST))) for v in (low, high, real))
+    miss = max(log_low - log_real, log_real - log_high, 0.0)
+    return (
+        float(np.log(max(value, LOWEST))) - log_real,
+        low <= real <= high,
+        log_high - log_low + 2 / (1 - level) * miss,
+    )

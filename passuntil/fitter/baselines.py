@@ -1,0 +1,117 @@
+"""What people do today: repeat the last value, or regress points. The backtest stands beside them.
+
+References
+----------
+.. [1] Hu et al. 2023, arXiv 2310.03262, sections 5.2 (dataset) and 5.4 (instances).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from passuntil.errors import EstimationError
+from passuntil.fitter.line import fit_line
+from passuntil.fitter.observations import Family, from_hazard
+
+__all__ = ["BASELINES", "BaselineForecast", "instance_ols", "last_value"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineForecast:
+    """A point and its residual interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        PU.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def _point_rates(family: Family) -> Floats:
+    """Mean of c/n of each model, as the paper plots."""
+    return np.array([float((t.passes / np.maximum(t.trials, 1)).mean()) for t in family.tallies])
+
+
+def last_value(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
+    """Repeat the largest model's PU; interval from the steps of F between neighbouring sizes."""
+    rates = _point_rates(family)
+    if not (rates > 0).all():
+        raise EstimationError(
+            "last value: got PU = 0; allowed: PU > 0 for every size; leave the model out."
+        )
+    hazard = np.log(-np.log(np.minimum(rates, 1 - 1e-12)))
+    x = np.log(family.n_params)
+    steps = np.diff(hazard) / np.sqrt(np.diff(x))
+    sd = float(np.sqrt(np.mean(steps**2)) * np.sqrt(max(np.log(n_params) - x[-1], 0.0)))
+    reach = float(stdtrit(len(steps), (1 + confidence_level) / 2)) * sd
+    value, low, high = from_hazard(hazard[-1] + np.array([0.0, reach, -reach]))
+    return BaselineForecast(float(value), float(low), float(high))
+
+
+def instance_ols(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
+    """Regress each instance's F on log N where it passed, and average the predictions.
+
+    Instances that passed under fewer than two sizes keep their last rate. Interval from the
+    residuals of the mean at the measured sizes, as a regression's.
+    """
+    x = np.log(family.n_params)
+    c = np.stack([t.passes for t in family.tallies], 1).astype(float)
+    n = np.stack([t.trials for t in family.tallies], 1).astype(float)
+    rate = c / np.maximum(n, 1)
+    ok = (c > 0) & (c < n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f = np.where(ok, np.log(-np.log(np.where(ok, rate, 0.5))), 0.0)
+    many = ok.sum(1) >= 2
+    count = np.maximum(ok.sum(1), 1)
+    x_mean = (ok * x).sum(1) / count
+    f_mean = (ok * f).sum(1) / count
+    square = (ok * (x - x_mean[:, None]) ** 2).sum(1)
+    cross = (ok * (x - x_mean[:, None]) * f).sum(1)
+    slope = np.where(many, cross / np.where(square > 0, square, 1.0), 0.0)
+
+    def mean_at(where: float) -> float:
+        line = from_hazard(f_mean + slope * (where - x_mean))
+        return float(np.where(many, line, rate[:, -1]).mean())
+
+    means = np.array([mean_at(v) for v in x])
+    truth = rate.mean(0)
+    usable = (means > 0) & (truth > 0) & (means < 1) & (truth < 1)
+    df = int(usable.sum()) - 2
+    value = mean_at(float(np.log(n_params)))
+    if df < 1 or not 0 < value < 1:
+        return BaselineForecast(value, 0.0, 1.0)
+    residual = np.log(-np.log(means[usable])) - np.log(-np.log(truth[usable]))
+    z = x[usable]
+    spread = 1 + 1 / len(z) + (np.log(n_params) - z.mean()) ** 2 / ((z - z.mean()) ** 2).sum()
+    sd = np.sqrt((residual**2).sum() / df * spread)
+    reach = float(stdtrit(df, (1 + confidence_level) / 2)) * float(sd)
+    center = np.log(-np.log(value))
+    low, high = from_hazard(center + np.array([reach, -reach]))
+    return BaselineForecast(value, float(low), float(high))
+
+
+def dataset_ols(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
+    """The paper's line through the mean of c/n, which is also the power law of -log accuracy."""
+    line = fit_line(family.n_params, _point_rates(family))
+    x = float(np.log(n_params))
+    low, high = line.hazard_interval(x, confidence_level)
+    value, bottom, top = from_hazard([line.hazard(x), min(high, 700.0), max(low, -700.0)])
+    return BaselineForecast(float(value), float(bottom), float(top))
+
+
+BASELINES: dict[str, Callable[[Family, float, float], BaselineForecast]] = {
+    "last value": last_value,
+    "dataset OLS": dataset_ols,
+    "instance OLS": instance_ols,
+}
