@@ -16,7 +16,7 @@ from passuntil.doctor import examine
 from passuntil.errors import PassUntilError, UsageError
 from passuntil.report.cost import print_plan
 from passuntil.report.progress import RunProgress
-from passuntil.report.run import RunReport, fit_task
+from passuntil.report.run import LAW, RunReport, fit_task
 from passuntil.report.tables import print_fit, print_prediction
 from passuntil.runner.record import RunRecord
 from passuntil.runner.run import run_job
@@ -93,7 +93,7 @@ def show(run: RunFolder, task: Task = None, as_json: AsJson = False) -> None:
 def fit(
     run: RunFolder,
     task: Task = None,
-    method: Method = HEADLINE,
+    method: Method = LAW,
     include_held_out: HeldOut = False,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -14,13 +14,15 @@ from passuntil.report.forecasts import GradedForecast, grade_forecasts
 from passuntil.report.summary import TaskSummary, summarise
 from passuntil.report.tables import print_checkers, print_fit, print_forecasts, print_task
 from passuntil.runner.record import RunRecord
-from passuntil.runner.sealed import HEADLINE
 
-__all__ = ["RunReport", "fit_task"]
+__all__ = ["LAW", "RunReport", "fit_task"]
+
+# The law of the tables and the plot: one line with an exponent. Forecasts weigh several laws.
+LAW: Final = "mle"
 
 
 def fit_task(
-    run: RunRecord, task: str, *, method: str = HEADLINE, include_held_out: bool = False
+    run: RunRecord, task: str, *, method: str = LAW, include_held_out: bool = False
 ) -> ScalingFit:
     """Fit the law of one task to the models of a run.
 

@@ -19,7 +19,7 @@ __all__ = ["CONFIDENCE_LEVEL", "HEADLINE", "forecast_path", "read_forecast", "se
 
 CONFIDENCE_LEVEL: Final = 0.9
 # The method shown as the forecast; every other method is sealed beside it.
-HEADLINE: Final = "mle"
+HEADLINE: Final = "combined"
 
 
 def forecast_path(folder: Path, model: str, task: str) -> Path:

@@ -6,6 +6,7 @@ Nothing else of the host is shown. Packages are not: benchmark packages carry th
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from passuntil.errors import NoIsolationError
 
-__all__ = ["Interpreter", "discover"]
+__all__ = ["Interpreter", "discover", "package_folders"]
 
 # Run by the interpreter itself: imports all extension modules, then asks the dynamic linker for
 # the libraries in memory under the names by which it found them.
@@ -75,6 +76,21 @@ class Interpreter:
     hidden: tuple[str, ...]
     version: str
 
+    def readable(self) -> list[str]:
+        """Return `visible` without `hidden`, for Landlock, which can only add rights downwards."""
+        paths = []
+        for path in self.visible:
+            if not any(hidden.startswith(f"{path}/") for hidden in self.hidden):
+                paths.append(path)
+                continue
+            inner = (os.path.join(path, name) for name in sorted(os.listdir(path)))
+            paths += [each for each in inner if each not in self.hidden]
+        return paths
+
+    def listed(self) -> list[str]:
+        """Return the folders whose names alone may be listed; imports look through them."""
+        return [path for path in self.visible if os.path.isdir(path)]
+
 
 @functools.cache
 def discover(executable: str | None = None) -> Interpreter:
@@ -114,3 +130,16 @@ def discover(executable: str | None = None) -> Interpreter:
         if os.path.isdir(path := os.path.join(folder, name)) and not os.path.islink(path)
     )
     return Interpreter(executable, visible, hidden, answer["version"])
+
+
+def package_folders(name: str) -> tuple[str, ...]:
+    """Return the folders of an installed package, its bundled libraries too; none if absent.
+
+    For judges, whose trusted tests may need more than the standard library (EvalPlus: numpy).
+    """
+    found = importlib.util.find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        return ()
+    folder = os.path.realpath(found.submodule_search_locations[0])
+    libraries = f"{folder}.libs"
+    return (folder, libraries) if os.path.isdir(libraries) else (folder,)

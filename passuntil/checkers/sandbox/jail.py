@@ -20,7 +20,7 @@ from typing import Any
 
 from passuntil.checkers.sandbox.filter import candidate_filter
 from passuntil.checkers.sandbox.inside import wire
-from passuntil.checkers.sandbox.interpreter import Interpreter, discover
+from passuntil.checkers.sandbox.interpreter import Interpreter, discover, package_folders
 from passuntil.errors import CheckerError, NoIsolationError
 
 __all__ = ["JailPlan", "JailedProcess", "unused_uid"]
@@ -43,6 +43,7 @@ _ENVIRONMENT = {
 # containers with the usual uid map have them.
 _UIDS = range(60578, 60706)
 
+_PACKAGES = "/packages"
 # Reads the modules from the request pipe: a jail needs no file of this package.
 _BOOT = """
 import json, os, sys, types
@@ -82,6 +83,11 @@ class JailPlan:
         RLIMIT_AS of every process.
     use_landlock, use_seccomp : bool
         False leaves the layer out, for tests.
+    python : str or None
+        Interpreter to show; None is the one that runs now.
+    packages : tuple of str
+        Installed packages to show besides the standard library. Candidates have none: benchmark
+        packages carry their answers.
     """
 
     level: int
@@ -90,10 +96,17 @@ class JailPlan:
     memory_bytes: int = 1 << 30
     use_landlock: bool = True
     use_seccomp: bool = True
+    python: str | None = None
+    packages: tuple[str, ...] = ()
 
     def for_judge(self) -> JailPlan:
-        """Return the plan of a judge: values of a fifth of a candidate's memory never fill it."""
-        return replace(self, memory_bytes=4 << 30)
+        """Return the plan of a judge: trusted code, so more memory, and numpy for its tests."""
+        return replace(self, memory_bytes=4 << 30, packages=("numpy",))
+
+    def show(self) -> tuple[Interpreter, dict[str, str]]:
+        """Return the interpreter, and the folders of `packages` with their names in the jail."""
+        folders = [folder for name in self.packages for folder in package_folders(name)]
+        return discover(self.python), {f: f"{_PACKAGES}/{os.path.basename(f)}" for f in folders}
 
 
 def unused_uid() -> int | None:
@@ -125,17 +138,18 @@ def _disables_userns(bwrap: str) -> bool:
     return b"--disable-userns" in done.stdout + done.stderr
 
 
-def _bwrap_argv(plan: JailPlan, python: Interpreter) -> tuple[list[str], list[int]]:
+def _bwrap_argv(plan: JailPlan) -> tuple[list[str], list[int]]:
     """Return bubblewrap's arguments and the positions of paths that staging moves."""
     assert plan.bwrap is not None
+    python, packages = plan.show()
     argv = [plan.bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"]
     argv += ["--unshare-uts", "--unshare-cgroup-try", "--hostname", "jail", "--new-session"]
     argv += ["--disable-userns"] if _disables_userns(plan.bwrap) else []
     argv += ["--as-pid-1", "--die-with-parent", "--cap-drop", "ALL", "--info-fd", "5"]
     mapped = []
-    for path in python.visible:
+    for path, name in [*((path, path) for path in python.visible), *packages.items()]:
         mapped.append(len(argv) + 1)
-        argv += ["--ro-bind", path, path]
+        argv += ["--ro-bind", path, name]
     for path in python.hidden:
         argv += ["--tmpfs", path, "--remount-ro", path]
     argv += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
@@ -150,8 +164,8 @@ def _python_argv(python: Interpreter) -> list[str]:
 
 
 def _launch_config(plan: JailPlan, fds: list[int]) -> dict[str, Any]:
-    python = discover()
-    argv, mapped = _bwrap_argv(plan, python) if plan.level == 3 else (_python_argv(python), [])
+    python, packages = plan.show()
+    argv, mapped = _bwrap_argv(plan) if plan.level == 3 else (_python_argv(python), [])
     return {
         "argv": argv,
         "env": {} if plan.level == 3 else _ENVIRONMENT,
@@ -167,14 +181,16 @@ def _launch_config(plan: JailPlan, fds: list[int]) -> dict[str, Any]:
         "mapped": mapped,
         "no_new_privs": plan.level != 3,
         "parent": os.getpid(),
-        "sources": list(python.visible),
+        "sources": [*python.visible, *packages],
         "uid": plan.uid,
     }
 
 
 def _inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
     machine = os.uname().machine
-    seccomp = candidate_filter(machine, paths=plan.level != 1) if plan.use_seccomp else b""
+    can_import = plan.level != 1
+    seccomp = candidate_filter(machine, paths=can_import) if plan.use_seccomp else b""
+    python, packages = plan.show()
     parts = _INSIDE.split(".")
     return {
         "main": f"{_INSIDE}.{role}",
@@ -182,10 +198,23 @@ def _inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
         "modules": _modules(),
         "machine": machine,
         "seccomp": seccomp.hex(),
-        "readable": list(discover().visible),
-        "use_landlock": plan.use_landlock,
-        "n_processes": 64,
+        # the fewer rules, the cheaper for every child; bubblewrap covers what is hidden
+        "readable": list(python.visible) if plan.level == 3 else python.readable(),
+        "listed": [] if plan.level == 3 else python.listed(),
+        "can_import": can_import,
+        "packages_path": sorted(
+            {os.path.dirname(name if plan.level == 3 else path) for path, name in packages.items()}
+        ),
+        "use_landlock": plan.use_landlock and plan.level > 1,
+        "n_processes": _n_processes(plan),
     }
+
+
+def _n_processes(plan: JailPlan) -> int:
+    """Return RLIMIT_NPROC, which counts a user's threads: in this jail alone only at level 3."""
+    if plan.level == 3:
+        return 64
+    return 4096 if plan.uid is not None else 0
 
 
 class JailedProcess:

@@ -5,6 +5,7 @@ interpreter itself. Root first shows the files in a mount namespace of its own, 
 without privileges may not be able to walk to them (an interpreter below /root).
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -67,7 +68,11 @@ def main(config: dict[str, Any]) -> None:
     os.umask(0o077)
     _arrange(config["fds"])
     parent = config["parent"]
-    shown = _stage(config["sources"]) if config["is_staged"] else {}
+    shown = {}
+    if config["is_staged"]:
+        # root of a container may not; an interpreter that all can read needs no staging
+        with contextlib.suppress(PermissionError):
+            shown = _stage(config["sources"])
     program = os.open(config["argv"][0], os.O_RDONLY | os.O_CLOEXEC)
     for name, value in config["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))

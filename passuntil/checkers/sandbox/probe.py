@@ -23,7 +23,10 @@ _REMEDY_NAMESPACES = (
     "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or run in a "
     "virtual machine"
 )
-_LOWER_LEVELS: tuple[int, ...] = ()
+_LOWER_LEVELS: tuple[int, ...] = (2, 1)
+_REMEDY_PYTHON = (
+    "an interpreter that every user may read (not below /root), or the right to change the user"
+)
 _REMEDY_LANDLOCK = "a kernel of 5.13 or later with Landlock enabled (lsm=landlock,...)"
 
 
@@ -57,8 +60,8 @@ class IsolationReport:
         """Return the message of a machine without isolation."""
         lines = [f"{what}: got {answer}; do: {remedy}" for what, answer, remedy in self.missing]
         return (
-            "isolation: got none that holds; allowed: bubblewrap with user namespaces, seccomp and "
-            "resource limits. " + ". ".join(lines) + "."
+            "isolation: got none that holds; allowed: bubblewrap with user namespaces, or Landlock "
+            "with seccomp. " + ". ".join(lines) + "."
         )
 
     def to_json(self) -> Mapping[str, object]:
@@ -93,6 +96,8 @@ def probe(*, memory_bytes: int = 1 << 30, is_thorough: bool = False) -> Isolatio
         missing.append(("platform", answer, f"run on Linux on {' or '.join(MACHINES)}"))
         return IsolationReport(0, None, (), tuple(missing))
     plan = _try_bwrap(memory_bytes, works, missing)
+    for level in _LOWER_LEVELS:
+        plan = plan or _try_without_namespaces(level, memory_bytes, works, missing)
     if plan is not None and is_thorough:
         plan = _tested(plan, works, missing)
     return IsolationReport(plan.level if plan else 0, plan, tuple(works), tuple(missing))
@@ -122,6 +127,29 @@ def _try_bwrap(
         works.append(f"Landlock (ABI {abi})")
     else:
         missing.append(("Landlock", "not in this kernel", _REMEDY_LANDLOCK))
+    return plan
+
+
+def _try_without_namespaces(
+    level: int, memory_bytes: int, works: list[str], missing: list[tuple[str, str, str]]
+) -> JailPlan | None:
+    """Try level 2 (Landlock, seccomp and limits) or 1 (a filter that refuses every path)."""
+    try:
+        plan = JailPlan(level, unused_uid(), None, memory_bytes)
+        zygote = JailedProcess(plan, "zygote")
+    except CheckerError as error:
+        missing.append((f"jail without namespaces, level {level}", str(error), _REMEDY_PYTHON))
+        return None
+    try:
+        abi = int(zygote.ready["landlock_abi"])
+    finally:
+        zygote.close()
+    if level == 2 and not abi:
+        missing.append(("Landlock", "not in this kernel or denied", _REMEDY_LANDLOCK))
+        return None
+    works += ["seccomp", "resource limits"]
+    works += [f"Landlock (ABI {abi})"] if abi else []
+    works += [f"unused user {plan.uid}"] if plan.uid is not None else []
     return plan
 
 

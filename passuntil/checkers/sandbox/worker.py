@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from passuntil.checkers.sandbox.inside import wire
@@ -149,7 +149,8 @@ class Worker:
         zygote = self.zygote()
         with _faults("zygote", self.drop_zygote):
             zygote.send(_request(b"R", problem, program), problem.calls)
-            return _read_answer(zygote, problem.limits)
+            answer = _read_answer(zygote, problem.limits)
+        return replace(answer, reason=self._reason(answer.reason))
 
     def judge_outputs(self, problem: Problem, outputs: bytes) -> str:
         """Return the judge's word on recorded outputs: a reason, or ``"diverged"``.
@@ -169,7 +170,7 @@ class Worker:
                 # outputs made to be slow to compare: a set of multiples of 2**61 - 1 cost 10 s
                 self.drop_judge()
                 return "timeout"
-            return frame.decode()
+            return self._reason(frame.decode())
 
     def judge_live(self, problem: Problem, program: bytes) -> Answer:
         """Run the test against a living child, call by call.
@@ -186,7 +187,7 @@ class Worker:
             answer = _read_answer(zygote, problem.limits)
             if answer.reason:
                 zygote.send(b"E")
-                return answer
+                return replace(answer, reason=self._reason(answer.reason))
             before = judge.cpu_s()
             judge.send(b"V", problem.key.to_bytes(4, "little"))
             reason = ""
@@ -202,7 +203,7 @@ class Worker:
             if frame is None:
                 self.drop_judge()
                 return Answer("timeout", b"", answer.cpu_time_s)
-            return Answer(reason or frame.decode(), b"", answer.cpu_time_s)
+            return Answer(self._reason(reason or frame.decode()), b"", answer.cpu_time_s)
 
     def prepare(self, request: bytes, *, cpu_time_s: float) -> bytes:
         """Have the judge record the calls of a problem; an empty answer means it ran too long."""
@@ -214,6 +215,12 @@ class Worker:
             if frame is None:
                 self.drop_judge()
             return frame or b""
+
+    def _reason(self, reason: str) -> str:
+        """Name a failed import: at level 1 only what was imported beforehand can be."""
+        if reason == "import":
+            return "refused" if self._plan.level == 1 else "error"
+        return reason
 
     def _install(self, judge: JailedProcess, problem: Problem) -> None:
         if problem.key not in self._installed:
@@ -282,6 +289,7 @@ def _read_body(body: bytes, cpu_time_s: float) -> Answer:
     if body[:1] == b"L":
         names = body[1:].split(b",")
         reason = "memory" if b"MemoryError" in names else "error"
+        reason = "import" if b"ImportError" in names else reason
         return Answer(reason, b"", cpu_time_s)
     return Answer("garbled", b"", cpu_time_s)
 

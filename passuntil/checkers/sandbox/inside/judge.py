@@ -50,7 +50,7 @@ class _UnanswerableError(BaseException):
 
 def main(config: dict[str, Any]) -> None:
     """Serve until the request pipe closes."""
-    del config
+    sys.path += config["packages_path"]
     for name in PREIMPORT:
         importlib.import_module(name)
     set_undumpable()
@@ -221,7 +221,9 @@ class _Answers:
         """Return the reason for what ended the test."""
         if error is not self._raised:
             return _FAIL
-        return "memory" if isinstance(error, MemoryError) else "error"
+        if isinstance(error, MemoryError):
+            return "memory"
+        return "import" if isinstance(error, ImportError) else "error"
 
     def _deliver(self, answer: Any, args: Any, kwargs: Any) -> Any:
         """Do to the caller what the candidate did: change its arguments, return or raise."""

@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["Lock", "LockError", "landlock_abi", "set_undumpable"]
 
 _PR_SET_DUMPABLE = 4
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SYSCALL = {"x86_64": 317, "aarch64": 277}
 _SECCOMP_SET_MODE_FILTER = 1
@@ -58,8 +59,8 @@ def landlock_abi() -> int:
     return max(0, int(version))
 
 
-def _ruleset(abi: int, readable: list[str]) -> int:
-    """Return a descriptor of a ruleset that allows reading below `readable` and nothing else."""
+def _ruleset(abi: int, readable: list[str], listed: list[str]) -> int:
+    """Return a descriptor of a ruleset: reading below `readable`, names below `listed`, no more."""
     files = (1 << 13) - 1  # ABI 1: thirteen rights
     files |= (1 << 13 if abi >= 2 else 0) | (1 << 14 if abi >= 3 else 0)
     files |= 1 << 15 if abi >= 5 else 0
@@ -76,12 +77,13 @@ def _ruleset(abi: int, readable: list[str]) -> int:
             ctypes.c_uint32(0),
         ),
     )
-    for path in readable:
+    wishes = [(path, _READ_FILE | _READ_DIR) for path in readable]
+    for path, wanted in [*wishes, *((path, _READ_DIR) for path in listed)]:
         try:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        rights = _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0)
+        except OSError:
+            continue  # covered in this jail, or not for this user: then it is not readable
+        rights = wanted if os.path.isdir(path) else wanted & _READ_FILE
         rule = struct.pack("=Qi", rights, fd)
         _check(
             "landlock_add_rule",
@@ -113,30 +115,34 @@ class Lock:
         ``os.uname().machine``.
     seccomp : bytes
         BPF program, empty for none.
-    readable : list of str
-        Paths a child may read, for Landlock.
+    readable, listed : list of str
+        Paths a child may read, and folders whose names it may list, for Landlock.
     use_landlock : bool
         False leaves Landlock out, for tests and for kernels without it.
     n_processes : int
-        RLIMIT_NPROC of a child.
+        RLIMIT_NPROC of a child; 0 leaves it as it is. A second layer: the filter lets threads
+        through only, and each takes 8 MB of the address space.
     """
 
     machine: str
     seccomp: bytes
     readable: list[str]
+    listed: list[str]
     use_landlock: bool
     n_processes: int
     abi: int = 0
+    _parent: int = -1
     _ruleset_fd: int = -1
     _buffer: Any = None
     _program: Any = None
 
     def prepare(self) -> None:
         """Build the ruleset and the filter; LockError where the kernel refuses."""
+        self._parent = os.getpid()
         _check("prctl(PR_SET_NO_NEW_PRIVS)", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         self.abi = landlock_abi() if self.use_landlock else 0
         if self.abi:
-            self._ruleset_fd = _ruleset(self.abi, self.readable)
+            self._ruleset_fd = _ruleset(self.abi, self.readable, self.listed)
         if self.seccomp:
             self._buffer = ctypes.create_string_buffer(self.seccomp, len(self.seccomp))
             self._program = _Program(len(self.seccomp) // 8, ctypes.addressof(self._buffer))
@@ -149,7 +155,12 @@ class Lock:
         # RLIMIT_CPU counts whole seconds and only backs up the zygote's own clock
         seconds = int(cpu_time_s) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        resource.setrlimit(resource.RLIMIT_NPROC, (self.n_processes, self.n_processes))
+        if self.n_processes:
+            resource.setrlimit(resource.RLIMIT_NPROC, (self.n_processes, self.n_processes))
+        # where there is no process namespace, the zygote's death must take the child along
+        _check("prctl(PR_SET_PDEATHSIG)", _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+        if os.getppid() != self._parent:
+            os._exit(1)
         if self._ruleset_fd >= 0:
             _check(
                 "landlock_restrict_self",

@@ -50,6 +50,20 @@ PREIMPORT = (  # noqa: SIM905
     "threading time types typing unicodedata"
 ).split()
 
+# Where no path can be opened after the fork, what is not here cannot be imported.
+PREIMPORT_ALL = [
+    *("argparse", "ast", "asyncio", "atexit", "builtins", "bz2", "codecs", "concurrent.futures"),
+    *("configparser", "contextvars", "csv", "ctypes", "difflib", "dis", "doctest", "email"),
+    *("encodings.idna", "encodings.latin_1", "encodings.utf_16", "errno", "fcntl", "filecmp"),
+    *("fnmatch", "gc", "getopt", "glob", "graphlib", "gzip", "hmac", "html", "http.client"),
+    *("importlib.util", "inspect", "ipaddress", "linecache", "logging", "lzma", "marshal", "mmap"),
+    *("multiprocessing", "optparse", "pathlib", "pickle", "platform", "pty", "reprlib", "resource"),
+    *("sched", "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket", "sqlite3"),
+    *("subprocess", "symtable", "tempfile", "timeit", "tokenize", "traceback", "unittest"),
+    *("unittest.mock", "urllib.parse", "urllib.request", "uuid", "warnings", "weakref"),
+    *("xml.etree.ElementTree", "zipfile", "zlib", "zoneinfo"),
+]
+
 _LENGTH = 4
 _READ_AT_ONCE = 1 << 16
 _MOST_FILES = 4096  # above the RLIMIT_NOFILE of every jail
@@ -57,12 +71,14 @@ _MOST_FILES = 4096  # above the RLIMIT_NOFILE of every jail
 
 def main(config: dict[str, Any]) -> None:
     """Prepare once, then serve until the request pipe closes."""
-    for name in PREIMPORT:
-        importlib.import_module(name)
+    for name in [*PREIMPORT, *(() if config["can_import"] else PREIMPORT_ALL)]:
+        with contextlib.suppress(ImportError):  # an interpreter built without it
+            importlib.import_module(name)
     lock = Lock(
         machine=config["machine"],
         seccomp=bytes.fromhex(config["seccomp"]),
         readable=config["readable"],
+        listed=config["listed"],
         use_landlock=config["use_landlock"],
         n_processes=config["n_processes"],
     )
