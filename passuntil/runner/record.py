@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import passuntil
 from passuntil.config import Job, ModelSpec
 from passuntil.errors import LedgerError, UsageError, nearest
 from passuntil.ledger.sqlite import SqliteLedger
@@ -146,7 +147,14 @@ class RunRecord:
 
     @classmethod
     def _read(cls, folder: Path, ledger: SqliteLedger, meta: Mapping[str, Any]) -> RunRecord:
-        job = Job.from_json(meta["job"], base=folder)
+        try:
+            job = Job.from_json(meta["job"], base=folder)
+        except (KeyError, ValueError) as error:
+            raise LedgerError(
+                f"run {folder}: got a job recorded by passuntil {meta['passuntil']}, which "
+                f"{passuntil.__version__} cannot read ({error}); allowed: a job of this version; "
+                "read it with that one."
+            ) from error
         records = fold(ledger, job.stop_rule())
         names = ledger.read_meta("instances") or {}
         faults: Mapping[str, Any] = ledger.read_meta("faults") or {}

@@ -153,6 +153,7 @@ class VllmSampler:
             "torch": torch.__version__,
             "device": "cpu" if is_cpu else torch.cuda.get_device_name(),
             "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "engine_seed": engine_seed,
             "max_num_seqs": max_num_seqs,
             "max_model_len": self._max_model_len,
             "model_runner": "V2" if config.use_v2_model_runner else "V1",
