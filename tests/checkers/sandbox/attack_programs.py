@@ -434,8 +434,11 @@ attempt(
     26,
     """
     for pid in ("self", "1", str(os.getppid()), "thread-self"):
-        for name in ("mem", "environ", "maps", "cmdline", "fd/3", "root/etc/passwd", "stat"):
+        for name in ("mem", "environ", "maps", "cmdline", "root/etc/passwd", "stat"):
             attempt(open, f"/proc/{pid}/{name}", "rb")
+    for fd in range(64):
+        attempt(open, f"/proc/1/fd/{fd}", "rb")
+        attempt(open, f"/proc/{os.getppid()}/fd/{fd}", "rb")
     attempt(open, "/proc/self/oom_score_adj", "wb")
     attempt(os.listdir, "/proc")
     attempt(os.listdir, "/sys")
@@ -905,3 +908,101 @@ program(
         D()
     """,
 )
+
+# One sample leaves something, a later one looks for it. The later one knows the answers only if it
+# finds it.
+PAIRS: dict[str, tuple[str, str]] = {
+    name: (
+        dedent(plant),
+        f"import os, sys\nfound = False\n{dedent(look)}\n"
+        + f"""
+def solve(x):
+    return {ANSWERS}[x] if found else None
+""",
+    )
+    for name, plant, look in (
+        (
+            "files",
+            """
+            for path in ("/tmp/passuntil-leak", "/dev/shm/passuntil-leak", "passuntil-leak",
+                         "/var/tmp/passuntil-leak", "/passuntil-leak"):
+                try:
+                    open(path, "w").write("x")
+                except OSError:
+                    pass
+            """,
+            """
+            for path in ("/tmp/passuntil-leak", "/dev/shm/passuntil-leak", "passuntil-leak",
+                         "/var/tmp/passuntil-leak", "/passuntil-leak"):
+                found = found or os.path.exists(path)
+            """,
+        ),
+        (
+            "modules",
+            """
+            import builtins, json, math, os, sys
+            math.leak = builtins.leak = json.leak = os.environ["LEAK"] = sys.modules["leak"] = "x"
+            """,
+            """
+            import builtins, json, math
+            found = (hasattr(math, "leak") or hasattr(builtins, "leak") or hasattr(json, "leak")
+                     or "LEAK" in os.environ or "leak" in sys.modules)
+            """,
+        ),
+        (
+            "shared memory",
+            """
+            import ctypes
+            libc = ctypes.CDLL(None)
+            libc.shmget(0x4c45414b, 4096, 0o1666)
+            libc.msgget(0x4c45414b, 0o1666)
+            """,
+            """
+            import ctypes
+            libc = ctypes.CDLL(None)
+            found = libc.shmget(0x4c45414b, 4096, 0) >= 0 or libc.msgget(0x4c45414b, 0) >= 0
+            """,
+        ),
+        (
+            "a process or thread that stays",
+            """
+            import os, threading, time
+            try:
+                if os.fork() == 0:
+                    time.sleep(100)
+            except OSError:
+                pass
+            threading.Thread(target=time.sleep, args=(100,)).start()
+            """,
+            """
+            import threading
+            found = threading.active_count() > 1
+            """,
+        ),
+        (
+            "bytes in the pipe",
+            """
+            import os
+            os.write(3, b"\\x02\\0\\0\\0V1" + b"\\x02\\0\\0\\0V2" * 100)
+            """,
+            """
+            try:
+                os.set_blocking(3, False)
+                found = bool(os.read(3, 100))
+            except OSError:
+                pass
+            """,
+        ),
+        (
+            "random and hash state",
+            """
+            import random
+            random.seed(12345)
+            """,
+            """
+            import random
+            found = random.random() == 0.41661987254534116
+            """,
+        ),
+    )
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -12,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attack_programs import ATTACKS, CORRECT, PROBLEM, Attack
+from attack_programs import ATTACKS, CORRECT, PAIRS, PROBLEM, Attack
 
 from passuntil.checkers.code import CodeChecker, CodeLimits
+from passuntil.checkers.sandbox import interpreter, probe
+from passuntil.checkers.sandbox.inside.lock import landlock_abi
+from passuntil.checkers.sandbox.jail import JailPlan, unused_uid
+from passuntil.errors import NoIsolationError
 from passuntil.records import Completion, FinishReason, SampleKey
 
 pytestmark = pytest.mark.jail
@@ -98,6 +103,70 @@ def left_over(checker: CodeChecker, before: set[int]) -> set[int]:
             return left
         time.sleep(0.001)  # the zygote reaps after it answered
     return set()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_nothing_passes_from_sample_to_sample(checker: CodeChecker, name: str) -> None:
+    plant, look = PAIRS[name]
+    for _ in range(2):
+        assert not checker.check(PROBLEM, completion(plant)).is_pass
+        assert not checker.check(PROBLEM, completion(look)).is_pass
+
+
+def readable_python() -> str | None:
+    """Return an interpreter that the jail's user can read without staging, if there is one."""
+    own = interpreter.discover().executable
+    for path in (own, "/usr/bin/python3", "/usr/local/bin/python3"):
+        try:
+            version = interpreter.discover(path).version
+        except NoIsolationError:
+            continue
+        folders = Path(os.path.realpath(path)).parents
+        is_open = all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
+        if version >= "3.11" and (is_open or os.geteuid() != 0):
+            return path
+    return None
+
+
+@pytest.mark.parametrize("level", [2, 1])
+def test_attacks_without_namespaces(level: int, listeners: tuple[int, list[socket.socket]]) -> None:
+    """The jail of a container that may make none, with a victim of the same user outside."""
+    python = readable_python()
+    if python is None:
+        pytest.skip("no interpreter that every user may read")
+    uid = unused_uid()
+    if level == 2 and probe.probe().level == 3 and not landlock_abi():
+        pytest.skip("no Landlock")
+    port, sockets = listeners
+    victim = subprocess.Popen(["sleep", "1000"], user=uid, env={"SECRET": "x"})
+    plan = JailPlan(level, uid, None, python=python)
+    checker = CodeChecker(n_workers=1, limits=CodeLimits(blocked_s=0.2), plan=plan)
+    try:
+        zygote = checker._all[0].zygote()
+        for attack in ATTACKS:
+            before = jailed_pids(checker)
+            text = attack.source.replace("{port}", str(port)).replace("{victim}", str(victim.pid))
+            verdict = checker.check(PROBLEM, completion(text))
+            assert verdict.is_pass == attack.is_correct, (attack.name, verdict)
+            assert checker.check(PROBLEM, completion(CORRECT)).is_pass, attack.name
+            assert not left_over(checker, before), attack.name
+        for plant, look in PAIRS.values():
+            assert not checker.check(PROBLEM, completion(plant)).is_pass
+            assert not checker.check(PROBLEM, completion(look)).is_pass
+        assert checker._all[0].zygote() is zygote
+        assert victim.poll() is None
+        late = "import sqlite3, sched\n" + CORRECT
+        assert checker.check(PROBLEM, completion(late)).is_pass
+        late = "import nntplib\n" + CORRECT
+        assert checker.check(PROBLEM, completion(late)).reason in ("pass", "refused")
+    finally:
+        checker.close()
+        victim.kill()
+        victim.wait()
+    test_nothing_was_written_outside(checker)
+    for each in sockets:
+        with pytest.raises(BlockingIOError):
+            each.recv(1) if each.type == socket.SOCK_DGRAM else each.accept()
 
 
 def test_attack_list_is_long_and_without_duplicates() -> None:

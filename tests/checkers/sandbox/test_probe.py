@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -83,14 +84,13 @@ def test_interpreter_shows_no_packages() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="no system interpreter")
-def test_a_system_interpreter_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_interpreter_can_be_shown() -> None:
     try:
         python = interpreter.discover("/usr/bin/python3")
     except NoIsolationError:
         pytest.skip("the system interpreter has no ctypes")
-    monkeypatch.setattr("passuntil.checkers.sandbox.jail.discover", lambda: python)
     report = probe.probe()
     assert report.plan is not None
-    zygote = JailedProcess(report.plan, "zygote")
+    zygote = JailedProcess(replace(report.plan, python=python.executable), "zygote")
     assert zygote.ready["pid"] == (1 if report.level == 3 else zygote.pid)
     zygote.close()

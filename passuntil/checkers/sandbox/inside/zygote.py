@@ -173,9 +173,6 @@ class _Child:
         # host stretches wall time, not this
         self._clock = (~pid << 3) | 2
         self._status: int | None = None
-        self._poller = select.poll()
-        self._poller.register(self._out, select.POLLIN)
-        self._poller.register(REQUESTS, select.POLLIN)
 
     def cpu(self) -> float:
         try:
@@ -188,8 +185,7 @@ class _Child:
         data = b""
         need = _LENGTH
         while len(data) < need:
-            event = self._wait()
-            if event in (b"T", b"B"):
+            if event := self._wait_for(self._out):
                 return (ANSWER.pack(event, self.cpu(), 0),)
             chunk = os.read(self._out, _READ_AT_ONCE)
             if not chunk:
@@ -201,15 +197,18 @@ class _Child:
                     return (ANSWER.pack(b"F", self.cpu(), 0),)
         return ANSWER.pack(b"A", self.cpu(), 0), data[_LENGTH:need]
 
-    def _wait(self) -> bytes:
-        """Wait until the child wrote (W), used up its CPU time (T) or was given up (B)."""
+    def _wait_for(self, fd: int) -> bytes:
+        """Wait until `fd` is ready; T if the CPU time is used up first, B if it is given up."""
+        poller = select.poll()
+        poller.register(fd, select.POLLIN)
+        poller.register(REQUESTS, select.POLLIN)
         while True:
             left = self._limit - self.cpu()
             if left <= 0:
                 return b"T"
-            ready = dict(self._poller.poll(left * 1000 + 1))
-            if self._out in ready:
-                return b"W"
+            ready = dict(poller.poll(left * 1000 + 1))
+            if fd in ready:
+                return b""
             if REQUESTS in ready:
                 # K, or the host is gone and FrameError ends the zygote and with it the child
                 if wire.read_frame(REQUESTS)[:1] == b"K":
@@ -217,18 +216,14 @@ class _Child:
                 raise wire.FrameError("a request while a child runs")
 
     def _without_answer(self, data: bytes) -> tuple[bytes, ...]:
-        """Tell how a child ended that closed its pipe before a whole frame."""
-        cpu = self.cpu()
+        """Tell how a child ends that closed its pipe before a whole frame."""
         with contextlib.suppress(BlockingIOError):
-            return ANSWER.pack(b"!", cpu, 0), os.read(self._fault, 1000)
-        # it may have closed the pipe and live on
-        poller = select.poll()
+            return ANSWER.pack(b"!", self.cpu(), 0), os.read(self._fault, 1000)
         pidfd = os.pidfd_open(self._pid)
-        poller.register(pidfd, select.POLLIN)
-        is_over = bool(poller.poll(20))
+        event = self._wait_for(pidfd)  # it may live on without its pipe
         os.close(pidfd)
-        if not is_over or data:
-            return (ANSWER.pack(b"G", cpu, 0),)
+        if event:
+            return (ANSWER.pack(event, self.cpu(), 0),)
         _, self._status, usage = os.wait4(self._pid, 0)
         cpu = usage.ru_utime + usage.ru_stime
         if os.WIFSIGNALED(self._status):
@@ -237,7 +232,7 @@ class _Child:
             if number == signal.SIGKILL and cpu >= self._limit:
                 return (ANSWER.pack(b"T", cpu, 0),)
             return (ANSWER.pack(b"X", cpu, number),)
-        return (ANSWER.pack(b"Q", cpu, 0),)
+        return (ANSWER.pack(b"G" if data else b"Q", cpu, 0),)
 
     def converse(self) -> None:
         """Pass calls to a live child and its answers back until the host ends it."""
