@@ -5,21 +5,32 @@ from passuntil.fitter.digest import tallies_digest
 from passuntil.fitter.emergence import EmergenceResult, emergence
 from passuntil.fitter.fit import LackOfFit, ScalingFit
 from passuntil.fitter.line import Line, fit_line
+from passuntil.fitter.observations import Family, as_family
+from passuntil.fitter.planning import Plan, plan
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 from passuntil.fitter.scaling_law import fit_scaling_law
+from passuntil.fitter.sealing import ForecastScore, SealedForecast, score, seal
 
 __all__ = [
     "BacktestResult",
     "EmergenceResult",
+    "Family",
+    "ForecastScore",
     "HazardMixture",
     "LackOfFit",
     "Line",
+    "Plan",
     "Prediction",
     "ScalingFit",
+    "SealedForecast",
     "VarianceComponents",
+    "as_family",
     "backtest",
     "emergence",
     "fit_line",
     "fit_scaling_law",
+    "plan",
+    "score",
+    "seal",
     "tallies_digest",
 ]

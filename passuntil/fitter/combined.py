@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from passuntil.errors import EstimationError
-from passuntil.fitter.fit import PosteriorFit, ScalingFit
+from passuntil.fitter.fit import LackOfFit, PosteriorFit, ScalingFit, lack_of_fit
 from passuntil.fitter.instance import InstanceFit, fit_instances
 from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS
@@ -38,6 +38,8 @@ SHRINK_SIZES = 6.0
 """Weights move from equal as K / (K + this), K sizes (origins, for the backtest)."""
 LARGEST_ROLLING = 4000
 """Instances x models up to which instance laws are refitted at every origin."""
+TELLING_EVIDENCE = 3.0
+"""Nats for a shared bend of the instances that flag straight lines: odds of twenty to one."""
 Part = PosteriorFit | InstanceFit
 
 
@@ -60,6 +62,21 @@ class CombinedFit(ScalingFit):
     def observations(self) -> Observations:
         """The evidence of each model on PU."""
         return observe(self.family, guess_rate=self.guess_rate)
+
+    @cached_property
+    def lack_of_fit(self) -> LackOfFit:
+        """Whether straight lines hold: the mean's line, or a bend the instances share."""
+        verdict = lack_of_fit(np.log(self.family.n_params), self.observations)
+        if verdict.verdict == "bends" or "instance_saturating" not in self.parts:
+            return verdict
+        gain = _evidence(self.parts["instance_saturating"]) - _evidence(self.parts["instance"])
+        if gain < TELLING_EVIDENCE:
+            return verdict
+        words = (
+            f"The instances' laws level off together ({gain:.1f} nats of evidence for a shared "
+            "bend): straight lines overshoot, do not read theirs alone."
+        )
+        return LackOfFit(verdict.p_scatter, verdict.p_curvature, "bends", words)
 
     def weights(self, n_params: float) -> dict[str, float]:
         """Return each law's weight in the forecast of a size; they sum to 1.

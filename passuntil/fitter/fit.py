@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import chdtrc, stdtr
 
 from passuntil.errors import UsageError
 from passuntil.estimator.intervals import check_level
@@ -65,7 +65,7 @@ def lack_of_fit(x: np.ndarray[Any, Any], observations: Observations) -> LackOfFi
     df = len(z) - 2
     chi2 = float(residual @ residual)
     p_scatter = float(chdtrc(df, chi2))
-    p_curvature = _curvature_p(z, f, sd, chi2 / df) if df > 1 else None
+    p_curvature = _curvature_p(z, f, sd) if df > 1 else None
     if p_curvature is not None and p_curvature < 0.05 and p_scatter < 0.05:
         verdict, words = (
             "bends",
@@ -91,21 +91,19 @@ def lack_of_fit(x: np.ndarray[Any, Any], observations: Observations) -> LackOfFi
     return LackOfFit(p_scatter, p_curvature, verdict, words)
 
 
-def _curvature_p(z: Any, f: Any, sd: Any, chi2_per_df: float) -> float:
-    """Return the two-sided p of a quadratic term, noise inflated to the line's residuals."""
-    from scipy.special import stdtr  # noqa: PLC0415
-
+def _curvature_p(z: Any, f: Any, sd: Any) -> float:
+    """Return the two-sided p of a quadratic term; noise inflated to what it leaves over."""
     u = (z - z.mean()) / np.ptp(z)
-    tau2 = max(chi2_per_df - 1, 0.0) * float(np.mean(sd**2))
-    total = np.sqrt(sd**2 + tau2)
-    design = np.stack([np.ones_like(u), u, u**2], 1) / total[:, None]
-    beta, *_ = np.linalg.lstsq(design, f / total, rcond=None)
-    cov = np.linalg.inv(design.T @ design)
-    residual = f / total - design @ beta
     df = len(z) - 3
-    scale = max(1.0, float(residual @ residual) / df) if df > 0 else 1.0
-    t = abs(float(beta[2])) / np.sqrt(cov[2, 2] * scale)
-    return float(2 * stdtr(max(df, 1), -t))
+    design = np.stack([np.ones_like(u), u, u**2], 1)
+    noise = sd
+    for _ in range(2):  # first to see what is left over, then with that as model scatter
+        root = np.linalg.inv((design / noise[:, None] ** 2).T @ design)
+        beta = root @ (design.T @ (f / noise**2))
+        left = float((((f - design @ beta) / sd) ** 2).sum()) / df
+        noise = np.sqrt(sd**2 + max(left - 1, 0.0) * float(np.mean(sd**2)))
+    t = abs(float(beta[2])) / float(np.sqrt(root[2, 2]))
+    return float(2 * stdtr(df, -t))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ from passuntil.estimator.arrays import TallyArray, as_tally_array
 from passuntil.estimator.dataset import dataset_pass_rate, zero_limit
 from passuntil.records import Tally
 
-__all__ = ["Family", "Observations", "as_family", "from_hazard", "observe", "to_hazard"]
+__all__ = [
+    "Family",
+    "Observations",
+    "as_family",
+    "from_hazard",
+    "observe",
+    "observe_one",
+    "to_hazard",
+]
 
 Floats = NDArray[np.float64]
 Tallies = Sequence[TallyArray | Iterable[Tally]]
@@ -194,6 +202,12 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     counts = [_effective_counts(array) for array in family.tallies]
     passes, trials = np.array(counts).T
     return Observations(passes, trials, guess_rate)
+
+
+def observe_one(tallies: TallyArray, *, guess_rate: float = 0.0) -> Observations:
+    """Return the evidence of one model's tallies on its PU, as one row."""
+    passes, trials = _effective_counts(tallies)
+    return Observations(np.array([passes]), np.array([trials]), guess_rate)
 
 
 def _effective_counts(array: TallyArray) -> tuple[float, float]:

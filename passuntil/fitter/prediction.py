@@ -51,6 +51,10 @@ class HazardMixture:
             low, high = (mid, high) if cdf < q else (low, mid)
         return float((low + high) / 2)
 
+    def cdf(self, hazard: float) -> float:
+        """Return the chance of an F below this."""
+        return float(self.weights @ ndtr((hazard - self.means) / np.maximum(self.sds, 1e-12)))
+
     def log_density(self, hazard: float) -> float:
         """Return the log density at F."""
         z = (hazard - self.means) / self.sds

@@ -18,7 +18,7 @@ from passuntil.fitter.laws import LAWS
 from passuntil.fitter.line import fit_line
 from passuntil.fitter.observations import Family, Tallies, as_family, observe
 
-__all__ = ["FITS", "fit_family", "fit_scaling_law"]
+__all__ = ["FITS", "fit_family", "fit_mle", "fit_scaling_law"]
 
 
 def _fit_ols(family: Family, guess_rate: float) -> ScalingFit:
@@ -39,8 +39,8 @@ def _fit_ols(family: Family, guess_rate: float) -> ScalingFit:
     return OlsFit(family, "ols", 0.0, fit_line(family.n_params, rates), tuple(rates))
 
 
-def _fit_posterior(law: str, method: str) -> Callable[[Family, float], ScalingFit]:
-    def fit(family: Family, guess_rate: float) -> ScalingFit:
+def _fit_posterior(law: str, method: str) -> Callable[[Family, float], PosteriorFit]:
+    def fit(family: Family, guess_rate: float) -> PosteriorFit:
         observations = observe(family, guess_rate=guess_rate)
         if not observations.has_peak.any():
             raise EstimationError(
@@ -51,6 +51,11 @@ def _fit_posterior(law: str, method: str) -> Callable[[Family, float], ScalingFi
         return PosteriorFit(family, method, guess_rate, posterior)
 
     return fit
+
+
+def fit_mle(family: Family, guess_rate: float = 0.0) -> PosteriorFit:
+    """Return the line fitted to the counts."""
+    return _fit_posterior("line", "mle")(family, guess_rate)
 
 
 def _fit_instance_damped(family: Family, guess_rate: float) -> ScalingFit:

@@ -1,0 +1,247 @@
+"""What more samples, or one more model, would bring to a forecast.
+
+The forecast's variance in F is that of a weighted regression with noise se^2 + tau^2 a model;
+more samples shrink se, one more model adds a row, and tau is a floor that samples do not touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from passuntil.errors import UsageError
+from passuntil.fitter.fit import PosteriorFit
+from passuntil.fitter.observations import Family
+from passuntil.fitter.scaling_law import fit_mle
+
+__all__ = ["ModelOption", "Plan", "plan"]
+
+Floats = NDArray[np.float64]
+MOST = 1e4
+"""Largest factor of samples that is worth naming."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOption:
+    """One way to spend samples.
+
+    Attributes
+    ----------
+    n_params : float
+    is_new : bool
+        Whether the model has not been measured yet.
+    samples : float
+        Extra samples meant here: as many as the model has (or for a new one, as many as the
+        model of the nearest size has).
+    log_width : float
+        Width of the interval of log PU after it.
+    factor_to_halve : float or None
+        Times the present samples of this model alone that halve the interval; None where no
+        number does.
+    samples_to_halve : float or None
+        The same as extra samples.
+    """
+
+    n_params: float
+    is_new: bool
+    samples: float
+    log_width: float
+    factor_to_halve: float | None
+    samples_to_halve: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would narrow a forecast.
+
+    Attributes
+    ----------
+    n_params : float
+        Size forecast.
+    confidence_level : float
+    log_width : float
+        Width of the interval of log PU now, from the regression's information.
+    least_log_width : float
+        Width with endless samples of the measured models: what model scatter leaves.
+    factor_to_halve : float or None
+        Times the samples of every model that halve the width; None where scatter forbids it.
+    samples_to_halve : float or None
+        The same as extra samples in all.
+    hours_to_halve : float or None
+        At the given speed.
+    best : ModelOption
+        The option that narrows most per sample.
+    options : tuple of ModelOption
+    words : str
+    """
+
+    n_params: float
+    confidence_level: float
+    log_width: float
+    least_log_width: float
+    factor_to_halve: float | None
+    samples_to_halve: float | None
+    hours_to_halve: float | None
+    best: ModelOption
+    options: tuple[ModelOption, ...]
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Information:
+    """Weighted regression of F on x with noise se^2 + tau^2, averaged over draws of tau."""
+
+    x: Floats
+    se: Floats
+    tau: Floats
+    weights: Floats
+    x_new: float
+    slope: float  # |d log PU / dF|
+    z: float
+
+    def log_width(self, se: Floats, x: Floats | None = None) -> float:
+        where = self.x if x is None else x
+        noise = se[None, :] ** 2 + self.tau[:, None] ** 2
+        w = 1 / noise
+        total = w.sum(1)
+        mean = (w @ where) / total
+        square = (w * (where - mean[:, None]) ** 2).sum(1)
+        variance = self.tau**2 + 1 / total + (self.x_new - mean) ** 2 / square
+        return float(2 * self.z * self.slope * np.sqrt(self.weights @ variance))
+
+    def factor(self, goal: float, which: NDArray[np.bool_]) -> float | None:
+        """Return the factor of samples of the chosen models that reaches a width, or None."""
+
+        def width(log_factor: float) -> float:
+            return self.log_width(np.where(which, self.se * np.exp(-log_factor / 2), self.se))
+
+        low, high = 0.0, float(np.log(MOST))
+        if width(high) > goal:
+            return None
+        for _ in range(60):
+            mid = (low + high) / 2
+            low, high = (mid, high) if width(mid) > goal else (low, mid)
+        return float(np.exp(high))
+
+
+def plan(
+    family: Family,
+    n_params: float,
+    *,
+    confidence_level: float = 0.9,
+    new_sizes: Sequence[float] = (),
+    samples_per_second: float | None = None,
+) -> Plan:
+    """Return what more samples or more models would bring to the forecast of a size.
+
+    Parameters
+    ----------
+    family : Family
+        From `as_family`.
+    n_params : float
+        Size to forecast.
+    confidence_level : float
+        Of the interval.
+    new_sizes : sequence of float
+        Sizes of models that could be measured too.
+    samples_per_second : float, optional
+        Measured speed, for hours.
+
+    Raises
+    ------
+    UsageError
+        A speed that is not positive.
+
+    Notes
+    -----
+    Standard errors fall as 1/sqrt(samples) under the same design (floor and passes grown alike).
+    """
+    if samples_per_second is not None and not samples_per_second > 0:
+        raise UsageError(f"samples_per_second: got {samples_per_second!r}; allowed: > 0.")
+    fit = fit_mle(family)
+    info = _information(fit, n_params, confidence_level)
+    samples = np.array([float(t.trials.sum()) for t in family.tallies])
+    now = info.log_width(info.se)
+    everyone = np.ones(len(samples), bool)
+    factor = info.factor(now / 2, everyone)
+    options = [
+        _measured_option(info, i, float(family.n_params[i]), samples, now)
+        for i in range(len(samples))
+    ]
+    options += [_new_option(info, size, samples) for size in new_sizes]
+    best = max(options, key=lambda o: (now - o.log_width) / max(o.samples, 1.0))
+    extra = None if factor is None else float((factor - 1) * samples.sum())
+    hours = (
+        None if extra is None or samples_per_second is None else extra / samples_per_second / 3600
+    )
+    least = info.log_width(info.se / np.sqrt(MOST))
+    return Plan(
+        float(n_params),
+        confidence_level,
+        now,
+        least,
+        factor,
+        extra,
+        hours,
+        best,
+        tuple(options),
+        _words(now, least, extra, hours, best),
+    )
+
+
+def _information(fit: PosteriorFit, n_params: float, level: float) -> _Information:
+    posterior = fit.posterior
+    draws = posterior.draws
+    hazard = fit.mixture(n_params).mean
+    return _Information(
+        posterior.x,
+        np.minimum(posterior.observations.hazard_sds, 10.0),
+        np.exp(draws.points[:, -1]),
+        draws.weights,
+        float(np.log(n_params)),
+        float(np.exp(hazard)),  # log PU = -exp(F)
+        float(ndtri((1 + level) / 2)),
+    )
+
+
+def _measured_option(
+    info: _Information, i: int, size: float, samples: Floats, now: float
+) -> ModelOption:
+    which = np.arange(len(samples)) == i
+    width = info.log_width(np.where(which, info.se / np.sqrt(2), info.se))
+    factor = info.factor(now / 2, which)
+    extra = None if factor is None else float((factor - 1) * samples[i])
+    return ModelOption(size, False, float(samples[i]), width, factor, extra)
+
+
+def _new_option(info: _Information, size: float, samples: Floats) -> ModelOption:
+    near = int(np.argmin(np.abs(info.x - np.log(size))))
+    width = info.log_width(np.append(info.se, info.se[near]), np.append(info.x, np.log(size)))
+    return ModelOption(float(size), True, float(samples[near]), width, None, None)
+
+
+def _words(
+    now: float, least: float, extra: float | None, hours: float | None, best: ModelOption
+) -> str:
+    if extra is None:
+        text = (
+            f"No number of samples halves the interval: model scatter alone leaves "
+            f"{100 * least / now:.0f} % of its width; measure more models."
+        )
+    else:
+        text = f"{extra:,.0f} more samples over all models halve the interval"
+        text += "." if hours is None else f", {hours:.1f} hours at this speed."
+    kind = "a new model" if best.is_new else "the measured model"
+    return text + (
+        f" Per sample, {kind} of {best.n_params:.3g} parameters brings most: {best.samples:,.0f} "
+        f"samples there leave {100 * best.log_width / now:.0f} % of the width."
+    )

@@ -1,0 +1,247 @@
+"""Forecasts sealed before the truth is known, and graded afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from passuntil.errors import EstimationError, UsageError
+from passuntil.estimator.arrays import TallyArray, as_tally_array
+from passuntil.estimator.dataset import PU, measure_pu
+from passuntil.fitter.fit import ScalingFit
+from passuntil.fitter.observations import Observations, observe_one, to_hazard
+from passuntil.fitter.prediction import HazardMixture
+
+__all__ = ["ForecastScore", "SealedForecast", "score", "seal"]
+
+FORMAT = "passuntil forecast 1"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedForecast:
+    """A forecast with the hash of the tallies it was made from.
+
+    Attributes
+    ----------
+    task : str
+        What was forecast.
+    method : str
+    n_params : float
+        Size of the predicted model.
+    value, low, high, confidence_level : float
+        The forecast of PU.
+    trained_on : tuple of float
+        Sizes it was fitted to.
+    tallies_sha256 : str
+        `tallies_digest` of those tallies, smallest model first.
+    guess_rate : float
+    words : str
+    mixture : tuple of (float, float, float)
+        Mean, sd and weight of each component of the distribution of F.
+    """
+
+    task: str
+    method: str
+    n_params: float
+    value: float
+    low: float
+    high: float
+    confidence_level: float
+    trained_on: tuple[float, ...]
+    tallies_sha256: str
+    guess_rate: float
+    words: str
+    mixture: tuple[tuple[float, float, float], ...]
+
+    def _content(self) -> dict[str, Any]:
+        content = asdict(self)
+        content["trained_on"] = list(self.trained_on)
+        content["mixture"] = [list(row) for row in self.mixture]
+        return content
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of the forecast as canonical JSON."""
+        text = json.dumps(self._content(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values with the forecast's own hash."""
+        return {"format": FORMAT, **self._content(), "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the forecast that `to_json` wrote.
+
+        Raises
+        ------
+        UsageError
+            Not a forecast, or changed since it was sealed.
+        """
+        content = {k: v for k, v in plain.items() if k not in ("format", "sha256")}
+        if plain.get("format") != FORMAT or set(content) != set(cls.__dataclass_fields__):
+            raise UsageError(
+                f"forecast: got format {plain.get('format')!r}; allowed: {FORMAT!r}, as `predict "
+                "--seal` writes it."
+            )
+        content["trained_on"] = tuple(content["trained_on"])
+        content["mixture"] = tuple(tuple(row) for row in content["mixture"])
+        sealed = cls(**content)
+        if sealed.sha256 != plain.get("sha256"):
+            raise UsageError(
+                f"forecast: got content of hash {sealed.sha256[:12]} under the seal "
+                f"{str(plain.get('sha256'))[:12]}; allowed: an unchanged file; use the original."
+            )
+        return sealed
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastScore:
+    """A sealed forecast beside the measurement.
+
+    Attributes
+    ----------
+    forecast_sha256 : str
+    measured : PU
+        PU of the new tallies with its interval.
+    log_error : float or None
+        log(forecast / measured); None where nothing passed.
+    is_covered : bool
+        Whether the forecast interval meets what was measured: holds the measured value, or where
+        nothing passed, reaches below the upper limit.
+    interval_score : float or None
+        Of log PU; smaller is better.
+    chance_below : float or None
+        Forecast chance of a PU below the measured one, sampling noise included; near 0 or 1 is a
+        surprise.
+    words : str
+    """
+
+    forecast_sha256: str
+    measured: PU
+    log_error: float | None
+    is_covered: bool
+    interval_score: float | None
+    chance_below: float | None
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        out = {name: getattr(self, name) for name in self.__slots__}
+        out["measured"] = self.measured.to_json()
+        return out
+
+
+def seal(
+    fit: ScalingFit, n_params: float, *, task: str = "", confidence_level: float = 0.9
+) -> SealedForecast:
+    """Return the fit's forecast of a size, ready to be written before that size is measured.
+
+    Parameters
+    ----------
+    fit : ScalingFit
+    n_params : float
+        Size to forecast.
+    task : str
+        Name for the reader.
+    confidence_level : float
+        Of the interval.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148)]
+    >>> fit = fit_scaling_law(n_params=[36e6, 109e6, 241e6], tallies=tallies)
+    >>> sealed = seal(fit, 499e6)
+    >>> SealedForecast.from_json(sealed.to_json()) == sealed
+    True
+    """
+    forecast = fit.predict(n_params, confidence_level)
+    mixture: tuple[tuple[float, float, float], ...] = ()
+    if forecast.distribution is not None:
+        thin = forecast.distribution.thinned(50)
+        rows = zip(thin.means.tolist(), thin.sds.tolist(), thin.weights.tolist(), strict=True)
+        mixture = tuple(rows)
+    return SealedForecast(
+        task,
+        fit.method,
+        forecast.n_params,
+        forecast.value,
+        forecast.low,
+        forecast.high,
+        forecast.confidence_level,
+        tuple(fit.family.n_params.tolist()),
+        fit.digest,
+        fit.guess_rate,
+        forecast.words,
+        mixture,
+    )
+
+
+def score(
+    forecast: SealedForecast, tallies: TallyArray | Iterable[Any], *, confidence_level: float = 0.9
+) -> ForecastScore:
+    """Grade a sealed forecast with the tallies of the predicted model.
+
+    Parameters
+    ----------
+    forecast : SealedForecast
+    tallies : TallyArray or iterable of Tally
+        Of the predicted model, measured after the forecast.
+    confidence_level : float
+        Of the measured interval.
+    """
+    array = as_tally_array(tallies)
+    measured = measure_pu(array, confidence_level=confidence_level)
+    if measured.value is None:
+        is_covered = forecast.low <= measured.high
+        verb = "allows" if is_covered else "excludes"
+        words = (
+            f"Nothing passed: PU is below {measured.high:.3g}; the forecast "
+            f"[{forecast.low:.3g}, {forecast.high:.3g}] {verb} it."
+        )
+        return ForecastScore(forecast.sha256, measured, None, is_covered, None, None, words)
+    value = measured.value
+    is_covered = forecast.low <= value <= forecast.high
+    log_error = float(np.log(max(forecast.value, 1e-300) / value))
+    tail = 2 / (1 - forecast.confidence_level)
+    log_low, log_high, real = (
+        float(np.log(max(v, 1e-6))) for v in (forecast.low, forecast.high, value)
+    )
+    miss = max(log_low - real, real - log_high, 0.0)
+    chance = _chance_below(forecast, value, observe_one(array, guess_rate=forecast.guess_rate))
+    words = (
+        f"Forecast {forecast.value:.3g} [{forecast.low:.3g}, {forecast.high:.3g}], measured "
+        f"{value:.3g} [{measured.low:.3g}, {measured.high:.3g}]: "
+        f"{100 * float(np.expm1(log_error)):+.0f} %, {'inside' if is_covered else 'outside'} the "
+        f"{forecast.confidence_level:.0%} interval."
+    )
+    return ForecastScore(
+        forecast.sha256,
+        measured,
+        log_error,
+        is_covered,
+        log_high - log_low + tail * miss,
+        chance,
+        words,
+    )
+
+
+def _chance_below(
+    forecast: SealedForecast, value: float, observation: Observations
+) -> float | None:
+    if not forecast.mixture or not observation.has_peak[0]:
+        return None
+    try:
+        hazard = float(to_hazard(value, forecast.guess_rate))
+    except EstimationError:
+        return None
+    means, sds, weights = np.array(forecast.mixture).T
+    noise = float(observation.hazard_sds[0])
+    wide = HazardMixture(means, np.hypot(sds, noise), weights)
+    return 1.0 - wide.cdf(hazard)
