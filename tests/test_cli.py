@@ -12,7 +12,10 @@ from simulated import JOB
 
 from passuntil import cli
 
-COMMANDS = ("run", "demo", "show", "fit", "predict", "doctor", "version")
+COMMANDS = (
+    *("run", "demo", "show", "fit", "predict", "score"),
+    *("backtest", "emergence", "plan", "doctor", "version"),
+)
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *argv: object):
@@ -97,6 +100,54 @@ def test_held_out_models_enter_a_fit_only_when_asked(passuntil, finished_run: Pa
     assert len(json.loads(out)["fits"]["answers"]["n_params"]) == 3
     _, out, _ = passuntil("fit", finished_run, "--json", "--include-held-out")
     assert len(json.loads(out)["fits"]["answers"]["n_params"]) == 4
+
+
+def test_sealed_forecast_is_graded(passuntil, finished_run: Path, tmp_path: Path) -> None:
+    sealed = tmp_path / "forecast.json"
+    code, out, _ = passuntil("predict", finished_run, "--n-params", "1e6", "--seal", sealed)
+    assert code == 0
+    assert "Sealed in" in out
+    code, _, err = passuntil("predict", finished_run, "--n-params", "1e6", "--seal", sealed)
+    assert code == 2
+    assert "exists" in err
+    code, out, _ = passuntil("score", sealed, finished_run, "--json")
+    assert code == 0
+    (score,) = json.loads(out)["scores"]
+    assert (score["task"], score["model"]) == ("answers", "huge")
+    assert isinstance(score["is_covered"], bool)
+    changed = sealed.read_text().replace('"confidence_level": 0.9', '"confidence_level": 0.8')
+    assert changed != sealed.read_text()
+    sealed.write_text(changed)
+    code, _, err = passuntil("score", sealed, finished_run)
+    assert code == 2
+    assert "seal" in err
+
+
+def test_backtest_prints_and_plots(passuntil, finished_run: Path, tmp_path: Path) -> None:
+    code, out, _ = passuntil("backtest", finished_run, "--plot", tmp_path / "backtest.png")
+    assert code == 0
+    assert "last value" in out
+    assert "combined" in out
+    assert (tmp_path / "backtest.png").stat().st_size > 10_000
+
+
+def test_emergence_with_few_sizes_says_so(passuntil, finished_run: Path) -> None:
+    code, out, _ = passuntil("emergence", finished_run, "--json")
+    assert code == 0
+    assert json.loads(out)["emergence"]["answers"]["verdict"] == "not enough data"
+    code, _, err = passuntil("emergence", finished_run, "--against", "loss")
+    assert code == 2
+    assert "no loss in the job" in err
+
+
+def test_plan_names_samples_and_hours(passuntil, finished_run: Path) -> None:
+    code, out, _ = passuntil(
+        "plan", finished_run, "--n-params", "1e6", "--new-size", "5e5", "--json"
+    )
+    assert code == 0
+    plan = json.loads(out)["plans"]["answers"]
+    assert plan["least_log_width"] <= plan["log_width"]
+    assert [option["is_new"] for option in plan["options"]].count(True) == 1
 
 
 def test_doctor_json(passuntil) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from passuntil.estimator import PU, measure_pu
-from passuntil.fitter import tallies_digest
+from passuntil.fitter import SealedForecast, score, tallies_digest
+from passuntil.records import Tally
 from passuntil.runner.record import RunRecord
 from passuntil.runner.sealed import forecast_path, read_forecast
 
@@ -79,9 +81,10 @@ def grade_forecasts(run: RunRecord, *, task: str | None = None) -> list[GradedFo
             if sealed is None:
                 continue
             record = run.tasks[model.name, name]
-            measured = measure_pu(record.tallies) if record.is_complete else None
+            tallies = record.tallies if record.is_complete else None
+            measured = None if tallies is None else measure_pu(tallies)
             methods = tuple(
-                _grade(method, content, measured) for method, content in sealed["methods"].items()
+                _grade(method, content, tallies) for method, content in sealed["methods"].items()
             )
             used = [
                 t
@@ -105,13 +108,13 @@ def grade_forecasts(run: RunRecord, *, task: str | None = None) -> list[GradedFo
     return graded
 
 
-def _grade(name: str, content: dict[str, Any], measured: PU | None) -> GradedMethod:
+def _grade(name: str, content: dict[str, Any], tallies: list[Tally] | None) -> GradedMethod:
     if "error" in content:
         return GradedMethod(name, None, 0.0, 1.0, content["error"], None, None)
-    prediction = content["prediction"]
-    value, low, high = (prediction[key] for key in ("value", "low", "high"))
-    if measured is None or measured.value is None:
-        return GradedMethod(name, value, low, high, None, None, None)
-    return GradedMethod(
-        name, value, low, high, None, value / measured.value - 1, low <= measured.value <= high
-    )
+    sealed = SealedForecast.from_json(content)
+    error = is_covered = None
+    if tallies is not None:
+        graded = score(sealed, tallies)
+        is_covered = graded.is_covered
+        error = None if graded.log_error is None else math.expm1(graded.log_error)
+    return GradedMethod(name, sealed.value, sealed.low, sealed.high, None, error, is_covered)

@@ -14,12 +14,12 @@ from matplotlib import pyplot as plt  # the backend must be chosen first
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from passuntil.fitter import ScalingFit
+from passuntil.fitter import BacktestResult, ScalingFit
 from passuntil.report.forecasts import GradedForecast
 from passuntil.report.summary import ModelRow, TaskSummary
 from passuntil.report.words import model_size
 
-__all__ = ["plot_run"]
+__all__ = ["plot_backtests", "plot_run"]
 
 _BAND_LEVEL: Final = 0.9
 _PU_TICKS: Final = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99)
@@ -170,3 +170,45 @@ def _draw_greedy(axis: Axes, rows: Sequence[ModelRow]) -> None:
                 row.n_params, _hazard(row.greedy), "s", color=_QUIET, fillstyle="none", label=label
             )
         label = "_nolegend_"
+
+
+def plot_backtests(path: Path, results: Mapping[str, BacktestResult]) -> None:
+    """Draw forecast over measured PU of every method, one panel per task, and save them."""
+    figure, axes = plt.subplots(
+        1, len(results), figsize=(7 * len(results), 4.6), squeeze=False, layout="constrained"
+    )
+    for axis, (task, result) in zip(axes[0], results.items(), strict=True):
+        _draw_backtest(axis, task, result)
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def _draw_backtest(axis: Axes, task: str, result: BacktestResult) -> None:
+    targets = sorted({(row.n_params, row.n_train) for row in result.rows})
+    methods = [line.method for line in result.summary()]
+    for i, method in enumerate(methods):
+        rows = [row for row in result.rows if row.method == method]
+        x = np.array([targets.index((row.n_params, row.n_train)) for row in rows], dtype=float)
+        x += 0.7 * (i / max(1, len(methods) - 1) - 0.5)
+        ratios, lows, highs = (
+            np.maximum([getattr(row, name) / row.measured for row in rows], 1e-3)
+            for name in ("value", "low", "high")
+        )
+        axis.errorbar(
+            x,
+            ratios,
+            yerr=np.stack([ratios - lows, highs - ratios]),
+            fmt="o",
+            markersize=4,
+            linewidth=1,
+            color=f"C{i % 10}",
+            label=method,
+        )
+    axis.axhline(1, color=_QUIET, linewidth=0.8)
+    axis.set_yscale("log")
+    axis.set_xticks(range(len(targets)))
+    axis.set_xticklabels([f"{model_size(n)}\nfrom {k} sizes" for n, k in targets], fontsize=8)
+    axis.set_ylabel("forecast PU / measured PU")
+    level = f"{100 * result.confidence_level:.0f} %"
+    axis.set_title(f"{task}: {level} intervals", loc="left")
+    axis.legend(frameon=False, fontsize=8)

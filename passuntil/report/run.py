@@ -4,40 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
 from passuntil.errors import EstimationError
-from passuntil.fitter import ScalingFit, fit_scaling_law
+from passuntil.fitter import ScalingFit
 from passuntil.report.forecasts import GradedForecast, grade_forecasts
 from passuntil.report.summary import TaskSummary, summarise
 from passuntil.report.tables import print_checkers, print_fit, print_forecasts, print_task
+from passuntil.runner.analysis import fit_task
 from passuntil.runner.record import RunRecord
 
-__all__ = ["LAW", "RunReport", "fit_task"]
-
-# The law of the tables and the plot: one line with an exponent. Forecasts weigh several laws.
-LAW: Final = "mle"
-
-
-def fit_task(
-    run: RunRecord, task: str, *, method: str = LAW, include_held_out: bool = False
-) -> ScalingFit:
-    """Fit the law of one task to the models of a run.
-
-    Raises
-    ------
-    EstimationError
-        The tallies do not determine the fit.
-    """
-    models, tallies = run.family(task, include_held_out=include_held_out)
-    if len(models) < 2:
-        raise EstimationError(
-            f"{task}: got samples of {len(models)} models; allowed: at least 2 (3 or more for an "
-            "interval that means something); sample more models."
-        )
-    return fit_scaling_law(n_params=[m.n_params for m in models], tallies=tallies, method=method)
+__all__ = ["RunReport"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,20 @@ from passuntil.report.summary import ModelRow, TaskSummary
 from passuntil.report.words import count, model_size, percent, rate, rate_interval
 from passuntil.runner.record import RunRecord
 
-__all__ = ["print_checkers", "print_fit", "print_forecasts", "print_prediction", "print_task"]
+__all__ = [
+    "make_table",
+    "print_checkers",
+    "print_fit",
+    "print_forecasts",
+    "print_prediction",
+    "print_task",
+]
 
 
 def print_task(console: Console, summary: TaskSummary, run: RunRecord) -> None:
     """Print one row per model."""
     job = run.job
-    table = _table(
+    table = make_table(
         f"{summary.task}: stop at {job.passes} passing, floor {job.min_samples}, "
         f"budget {count(job.budget)}",
         left=("model",),
@@ -45,7 +52,8 @@ def print_task(console: Console, summary: TaskSummary, run: RunRecord) -> None:
         _print_unfinished(console, row)
 
 
-def _table(title: str, *, left: Sequence[str], right: Sequence[str]) -> Table:
+def make_table(title: str, *, left: Sequence[str], right: Sequence[str]) -> Table:
+    """Return an empty table with columns aligned left and right."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in left:
         table.add_column(name, no_wrap=True)
@@ -112,7 +120,7 @@ def print_forecasts(console: Console, forecasts: Sequence[GradedForecast]) -> No
     if not forecasts:
         return
     level = percent(forecasts[0].confidence_level)
-    table = _table(
+    table = make_table(
         "Held-out models: forecast sealed first, then measured",
         left=("task", "model", "method"),
         right=("forecast", f"{level} interval", "measured", "95 % interval", "error", "inside"),

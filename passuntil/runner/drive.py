@@ -124,7 +124,7 @@ class Drive:
             self._flush()
             raise
         self._flush()
-        self._on_progress(self._snapshot())
+        self._on_progress(self.snapshot())
 
     def _draw(self) -> None:
         """Advance the engine and pass on what it finished."""
@@ -229,7 +229,7 @@ class Drive:
             self._flush()
         if now - self._shown >= _SNAPSHOT_INTERVAL_S:
             self._shown = now
-            self._on_progress(self._snapshot())
+            self._on_progress(self.snapshot())
 
     def _flush(self) -> None:
         blocks = [block for run in self._runs.values() if (block := run.pop_block()) is not None]
@@ -238,7 +238,8 @@ class Drive:
             self._ledger.append(blocks, greedy)
         self._flushed = time.monotonic()
 
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """Return where the model stands."""
         return Snapshot(
             model=self._model,
             instances=tuple(self._runs.values()),

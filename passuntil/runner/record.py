@@ -116,6 +116,7 @@ class RunRecord:
     tasks: Mapping[tuple[str, str], TaskRecord]
     engines: Mapping[str, Sequence[Mapping[str, Any]]]
     checkers: Mapping[str, Mapping[str, Any]]
+    speeds: Mapping[str, Mapping[str, float]]
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:
@@ -174,17 +175,18 @@ class RunRecord:
                 )
         engines: Mapping[str, Any] = ledger.read_meta("engines") or {}
         checkers: Mapping[str, Any] = ledger.read_meta("checkers") or {}
-        return cls(folder, job, str(meta["fingerprint"]), tasks, engines, checkers)
+        speeds: Mapping[str, Any] = ledger.read_meta("speeds") or {}
+        return cls(folder, job, str(meta["fingerprint"]), tasks, engines, checkers, speeds)
 
     def family(
         self, task: str, *, include_held_out: bool = False
     ) -> tuple[list[ModelSpec], list[list[Tally]]]:
-        """Return the models with samples on a task, and the tallies of each.
+        """Return the models with samples on a task, smallest first, and the tallies of each.
 
         Held-out models are left out unless asked for.
         """
         models, tallies = [], []
-        for model in self.job.family:
+        for model in sorted(self.job.family, key=lambda model: model.n_params):
             record = self.tasks[model.name, task]
             if record.is_begun and (include_held_out or not model.held_out):
                 models.append(model)

@@ -6,6 +6,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import passuntil
 from passuntil.checkers.pool import CheckerPool
 from passuntil.config import Job, ModelSpec, build_checkers, diff_jobs
-from passuntil.errors import UsageError
+from passuntil.errors import LedgerError, UsageError
 from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Checker, Sampler
 from passuntil.records import Instance
@@ -207,12 +208,11 @@ class _Run:
         if not greedy and not any(run.is_open for run in runs):
             return
         self._observer.on_model(model, n_done, len(job.family))
-        sampler = self._make_sampler(job, model)
-        try:
+        with closing(self._make_sampler(job, model)) as sampler:
             # a list: a run that is resumed may go on with another version or device
             self._engines.setdefault(model.name, []).append(dict(sampler.provenance))
             self._ledger.write_meta("engines", self._engines)
-            Drive(
+            drive = Drive(
                 model.name,
                 runs,
                 greedy=greedy,
@@ -222,10 +222,31 @@ class _Run:
                 ledger=self._ledger,
                 run_seed=job.seed if job.seeding == "per_sample" else None,
                 on_progress=self._observer.on_progress,
-            ).run()
-        finally:
-            self._write_faults(model.name, runs)
-            sampler.close()
+            )
+            try:
+                drive.run()
+            except LedgerError:
+                raise  # nothing more can be written
+            except BaseException:
+                self._write_end(model.name, runs, drive)
+                raise
+            self._write_end(model.name, runs, drive)
+
+    def _write_end(self, model: str, runs: Sequence[InstanceRun], drive: Drive) -> None:
+        self._write_faults(model, runs)
+        self._write_speed(model, drive)
+
+    def _write_speed(self, model: str, drive: Drive) -> None:
+        """Add up what was drawn and how long it took, over all starts; plans need the speed."""
+        found: dict[str, Any] = dict(self._ledger.read_meta("speeds") or {})
+        before = found.get(model, {"samples": 0, "tokens": 0, "seconds": 0.0})
+        last = drive.snapshot()
+        speed = {
+            "samples": before["samples"] + last.n_samples,
+            "tokens": before["tokens"] + last.n_tokens,
+            "seconds": before["seconds"] + last.elapsed_s,
+        }
+        self._ledger.write_meta("speeds", {**found, model: speed})
 
     def _write_faults(self, model: str, runs: Sequence[InstanceRun]) -> None:
         """Record the instances given up, for reports; a resumed run tries them again."""

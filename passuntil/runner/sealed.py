@@ -11,11 +11,18 @@ from typing import Any, Final
 
 from passuntil.config import Job, ModelSpec
 from passuntil.errors import EstimationError, LedgerError
-from passuntil.fitter import fit_scaling_law, tallies_digest
+from passuntil.fitter import fit_scaling_law, seal, tallies_digest
 from passuntil.fitter.scaling_law import FITS
 from passuntil.runner.record import RunRecord
 
-__all__ = ["CONFIDENCE_LEVEL", "HEADLINE", "forecast_path", "read_forecast", "seal_forecasts"]
+__all__ = [
+    "CONFIDENCE_LEVEL",
+    "HEADLINE",
+    "forecast_path",
+    "read_forecast",
+    "seal_forecasts",
+    "write_json",
+]
 
 CONFIDENCE_LEVEL: Final = 0.9
 # The method shown as the forecast; every other method is sealed beside it.
@@ -46,33 +53,35 @@ def seal_forecasts(job: Job, folder: Path, model: ModelSpec) -> list[Path]:
     # a model that was sampled already can only be fitted to, not forecast
     missing = {t: path for t, path in missing.items() if not run.tasks[model.name, t].is_begun}
     for task, path in missing.items():
-        models, tallies = run.family(task)
-        n_params = [m.n_params for m in models]
-        methods: dict[str, Any] = {}
-        for method in FITS:
-            try:
-                fit = fit_scaling_law(n_params=n_params, tallies=tallies, method=method)
-                forecast = fit.predict(model.n_params, confidence_level=CONFIDENCE_LEVEL)
-                methods[method] = {"fit": fit.to_json(), "prediction": forecast.to_json()}
-            except EstimationError as error:
-                methods[method] = {"error": str(error)}
-        _write(
-            path,
-            {
-                "kind": "passuntil forecast",
-                "model": model.name,
-                "n_params": model.n_params,
-                "task": task,
-                "job_fingerprint": run.fingerprint,
-                "measured_models": [m.name for m in models],
-                "tallies_sha256": tallies_digest(tallies),
-                "confidence_level": CONFIDENCE_LEVEL,
-                "headline": HEADLINE,
-                "methods": methods,
-                "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        )
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, _forecast(run, model, task))
     return list(missing.values())
+
+
+def _forecast(run: RunRecord, model: ModelSpec, task: str) -> dict[str, Any]:
+    models, tallies = run.family(task)
+    methods: dict[str, Any] = {}
+    for method in FITS:
+        try:
+            fit = fit_scaling_law(
+                n_params=[m.n_params for m in models], tallies=tallies, method=method
+            )
+            sealed = seal(fit, model.n_params, task=task, confidence_level=CONFIDENCE_LEVEL)
+            methods[method] = sealed.to_json()
+        except EstimationError as error:
+            methods[method] = {"error": str(error)}
+    return {
+        "model": model.name,
+        "n_params": model.n_params,
+        "task": task,
+        "job_fingerprint": run.fingerprint,
+        "measured_models": [m.name for m in models],
+        "tallies_sha256": tallies_digest(tallies),
+        "confidence_level": CONFIDENCE_LEVEL,
+        "headline": HEADLINE,
+        "methods": methods,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def read_forecast(folder: Path, model: str, task: str) -> Mapping[str, Any] | None:
@@ -96,12 +105,11 @@ def read_forecast(folder: Path, model: str, task: str) -> Mapping[str, Any] | No
     return forecast
 
 
-def _write(path: Path, forecast: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write all or nothing: a forecast cut in half must not count as sealed."""
-    path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("w") as file:
-        json.dump(forecast, file, indent=1)
+        json.dump(value, file, indent=1, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

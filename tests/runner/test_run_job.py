@@ -96,7 +96,7 @@ def test_forecast_is_sealed_before_the_held_out_model(tmp_path: Path) -> None:
     (path,) = observer.forecasts
     forecast = json.loads(path.read_text())
     assert forecast["measured_models"] == ["small", "middle", "large"]
-    prediction = forecast["methods"]["mle"]["prediction"]
+    prediction = forecast["methods"]["mle"]
     assert 0 < prediction["low"] < prediction["value"] < prediction["high"] < 1
 
 
