@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -21,6 +21,7 @@ __all__ = [
     "Tally",
     "Target",
     "Verdict",
+    "sample_seeds",
 ]
 
 
@@ -109,16 +110,27 @@ class SampleKey:
     index: int
 
     def seed(self, run_seed: int) -> int:
-        """Return the sample's own seed, uniform over 0 ... 2**63 - 1.
+        """Return the sample's own seed, uniform over 0 ... 2**63 - 1; see `sample_seeds`."""
+        return sample_seeds(run_seed, self.model, self.task, self.instance)(self.index)
 
-        A hash, so that neighbouring indices, instances and models share nothing: engines that
-        add the index to a base seed repeat each other where the ranges overlap.
-        """
-        fields = (str(run_seed), self.model, self.task, self.instance, str(self.index))
-        # length prefixes keep ("ab", "c") and ("a", "bc") apart
-        text = "".join(f"{len(part)}:{part}" for part in fields)
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") >> 1
+
+def sample_seeds(run_seed: int, model: str, task: str, instance: str) -> Callable[[int], int]:
+    """Return the function from a sample's index to its seed, for one instance.
+
+    A hash, so that neighbouring indices, instances and models share nothing: engines that add
+    the index to a base seed repeat each other where the ranges overlap.
+    """
+    # length prefixes keep ("ab", "c") and ("a", "bc") apart
+    fields = (str(run_seed), model, task, instance)
+    base = hashlib.blake2b("".join(f"{len(f)}:{f}" for f in fields).encode(), digest_size=8)
+
+    def seed(index: int) -> int:
+        text = str(index)
+        digest = base.copy()
+        digest.update(f"{len(text)}:{text}".encode())
+        return int.from_bytes(digest.digest(), "big") >> 1
+
+    return seed
 
 
 class FinishReason(StrEnum):

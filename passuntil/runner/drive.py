@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -158,19 +158,20 @@ class Drive:
         for lease in leases:
             run = open_runs[lease.position]
             run.leased = lease.stop - 1
-            run.in_engine.update(range(lease.start, lease.stop))
-            requests.extend(self._request(run, index) for index in range(lease.start, lease.stop))
+            indices = range(lease.start, lease.stop)
+            run.in_engine.update(indices)
+            requests.extend(self._requests(run, indices))
         self._sampler.submit(requests)
         self._n_in_engine += len(requests)
 
     def _is_backlogged(self) -> bool:
         return self._pool.backlog > _BACKLOG_LIMIT * self._sampler.capacity
 
-    def _request(self, run: InstanceRun, index: int) -> SampleRequest:
-        key = run.key(index)
-        seed = None if self._run_seed is None else key.seed(self._run_seed)
-        decoding = self._decodings[run.instance.task]
-        return SampleRequest(key, run.instance.prompt, decoding, seed)
+    def _requests(self, run: InstanceRun, indices: range) -> Iterator[SampleRequest]:
+        prompt, decoding = run.instance.prompt, self._decodings[run.instance.task]
+        seeds = None if self._run_seed is None else run.seeds(self._run_seed)
+        for index in indices:
+            yield SampleRequest(run.key(index), prompt, decoding, seeds and seeds(index))
 
     def _greedy_request(self, instance: Instance) -> SampleRequest:
         key = SampleKey(self._model, instance.task, instance.id, _GREEDY)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Final
 
 from passuntil.errors import CheckerError
 from passuntil.ports import Block, KeptText
-from passuntil.records import Completion, Instance, SampleKey, Verdict
+from passuntil.records import Completion, Instance, SampleKey, Verdict, sample_seeds
 from passuntil.stopping import InstanceState
 
 __all__ = ["InstanceRun"]
+
+_MASK: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,10 @@ class InstanceRun:
         self.in_engine: set[int] = set()
         self.n_in_pool = 0
         self.fault: CheckerError | None = None
+        self._salt = self.key(0).seed(0)
         self._ahead: dict[int, _Judged] = {}
-        self._block = self._empty_block()
+        self._start = state.n_committed + 1
+        self._n_tokens = self._overrun_samples = self._overrun_tokens = 0
         self._verdicts = bytearray()
         self._reasons: Counter[str] = Counter()
         self._kept: list[KeptText] = []
@@ -62,10 +67,9 @@ class InstanceRun:
         """Whether more samples are wanted."""
         return not self.state.is_closed and self.fault is None
 
-    @property
-    def n_uncommitted(self) -> int:
-        """Judged samples that are not in the ledger yet but belong there."""
-        return len(self._verdicts)
+    def seeds(self, run_seed: int) -> Callable[[int], int]:
+        """Return the function from index to the sample's seed."""
+        return sample_seeds(run_seed, self.model, self.instance.task, self.instance.id)
 
     def key(self, index: int) -> SampleKey:
         """Return the address of a sample."""
@@ -99,56 +103,57 @@ class InstanceRun:
 
     def add_overrun(self, n_samples: int, n_tokens: int) -> None:
         """Count samples drawn beyond the stop."""
-        self._block = replace(
-            self._block,
-            overrun_samples=self._block.overrun_samples + n_samples,
-            overrun_tokens=self._block.overrun_tokens + n_tokens,
-        )
+        self._overrun_samples += n_samples
+        self._overrun_tokens += n_tokens
 
     def pop_block(self) -> Block | None:
         """Return what the ledger does not hold yet, or None."""
-        if not self._verdicts and not self._block.overrun_samples:
+        if not self._verdicts and not self._overrun_samples:
             return None
-        block = replace(
-            self._block,
-            verdicts=bytes(self._verdicts),
-            fail_reasons=dict(self._reasons),
-            kept=tuple(self._kept),
+        block = Block(
+            self.model,
+            self.instance.task,
+            self.instance.id,
+            self._start,
+            bytes(self._verdicts),
+            dict(self._reasons),
+            self._n_tokens,
+            self._overrun_samples,
+            self._overrun_tokens,
+            tuple(self._kept),
         )
-        self._block = self._empty_block()
+        self._start = block.stop
+        self._n_tokens = self._overrun_samples = self._overrun_tokens = 0
         self._verdicts.clear()
         self._reasons.clear()
         self._kept.clear()
         return block
 
-    def _empty_block(self) -> Block:
-        start = self.state.n_committed + 1
-        return Block(self.model, self.instance.task, self.instance.id, start, b"", {}, 0)
-
     def _commit(self) -> None:
         """Move what the state has committed from waiting into the block."""
-        n_tokens = 0
-        first = self._block.start + len(self._verdicts)
+        first = self._start + len(self._verdicts)
         for index in range(first, self.state.n_committed + 1):
             judged = self._ahead.pop(index)
             verdict = judged.verdict
-            n_tokens += judged.n_tokens
+            self._n_tokens += judged.n_tokens
             self._verdicts.append(verdict.is_pass)
             if not verdict.is_pass:
                 self._reasons[verdict.reason] += 1
-            if verdict.is_pass or _is_kept_failure(self.key(index)):
+            if verdict.is_pass or _is_kept_failure(self._salt, index):
                 self._kept.append(
                     KeptText(
                         index, verdict.is_pass, verdict.reason, judged.finish_reason, judged.text
                     )
                 )
-        if n_tokens:
-            self._block = replace(self._block, n_tokens=self._block.n_tokens + n_tokens)
 
 
-def _is_kept_failure(key: SampleKey) -> bool:
+def _is_kept_failure(salt: int, index: int) -> bool:
     """Whether a failing sample's text is kept: about two of the indices 2**k ... 2**(k+1) - 1.
 
-    A function of the key, so a resumed run keeps the same ones; some thirty at 1e5 samples.
+    A function of the address, so a resumed run keeps the same ones; some thirty at 1e5 samples.
     """
-    return key.seed(-1) % (1 << max(0, key.index.bit_length() - 2)) == 0
+    # the finaliser of splitmix64: a blake2b of every failing sample would cost as much as judging
+    mixed = (salt + index * 0x9E3779B97F4A7C15) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+    return (mixed >> 33) % (1 << max(0, index.bit_length() - 2)) == 0
