@@ -1,0 +1,24 @@
+"""The worked example beside the estimator runs and prints what it says."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import passuntil.estimator
+
+PAGE = Path(passuntil.estimator.__file__).parent / "README.md"
+BLOCK = re.compile(r"```(python|output)\n(.*?)```", re.DOTALL)
+
+
+def test_worked_example() -> None:
+    scope: dict[str, object] = {}
+    printed = ""
+    for kind, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        if kind == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(body, str(PAGE), "exec"), scope)  # noqa: S102
+            printed = out.getvalue()
+        else:
+            assert printed == body
