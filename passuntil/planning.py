@@ -114,13 +114,15 @@ class _Plan:
     def widen(self, longest_span: int) -> None:
         """Share what room is left in proportion to the samples expected."""
         weights = {i: expected_samples(self._instances[i].state) for i in self.open}
-        left = sum(weights.values())
-        for i in sorted(self.open, key=weights.__getitem__):
-            # what a capped instance leaves over goes to the needier ones after it
-            share = math.ceil(self._room * weights[i] / max(left, weights[i]))
-            left -= weights[i]
-            span_end = self._instances[i].state.n_committed + longest_span
-            self.lease_up_to(i, min(self._leased[i] + share, span_end))
+        before = -1
+        while 0 < self._room != before:  # again for what capped instances left over
+            before = self._room
+            left = sum(weights.values())
+            for i in sorted(self.open, key=weights.__getitem__):
+                share = math.ceil(self._room * weights[i] / max(left, weights[i]))
+                left -= weights[i]
+                span_end = self._instances[i].state.n_committed + longest_span
+                self.lease_up_to(i, min(self._leased[i] + share, span_end))
 
     def leases(self) -> list[Lease]:
         """Return what was added."""
