@@ -11,11 +11,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from passuntil.errors import NoIsolationError
 
-__all__ = ["Interpreter", "discover", "package_folders"]
+__all__ = ["PACKAGES", "Interpreter", "discover"]
+
+PACKAGES = "/packages"
+"""Folder of a jail that holds packages."""
 
 # Run by the interpreter itself: imports all extension modules, then asks the dynamic linker for
 # the libraries in memory under the names by which it found them.
@@ -32,6 +36,9 @@ for name in sorted(os.listdir(dynload)) if os.path.isdir(dynload) else ():
             importlib.import_module(name.split(".")[0])
         except ImportError:
             pass
+sys.path += sys.argv[1].split(os.pathsep)
+for name in sys.argv[2:]:
+    importlib.import_module(name)
 class Info(ctypes.Structure):
     _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
 kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Info), ctypes.c_size_t, ctypes.c_void_p)
@@ -67,6 +74,8 @@ class Interpreter:
         Files and folders that it needs, shown under their own names.
     hidden : tuple of str
         Folders below `visible` that are covered.
+    packages : mapping of str to str
+        Folders of packages, and the names under which a jail shows them.
     version : str
         ``sys.version``.
     """
@@ -74,6 +83,7 @@ class Interpreter:
     executable: str
     visible: tuple[str, ...]
     hidden: tuple[str, ...]
+    packages: Mapping[str, str]
     version: str
 
     def readable(self) -> list[str]:
@@ -93,8 +103,10 @@ class Interpreter:
 
 
 @functools.cache
-def discover(executable: str | None = None) -> Interpreter:
-    """Ask the interpreter, by default the one that runs now, what it needs.
+def discover(executable: str | None = None, packages: tuple[str, ...] = ()) -> Interpreter:
+    """Ask the interpreter, by default the one that runs now, what it and `packages` need.
+
+    Packages are shown to judges only, whose trusted tests may use them (EvalPlus: numpy).
 
     Raises
     ------
@@ -105,7 +117,10 @@ def discover(executable: str | None = None) -> Interpreter:
     executable = os.path.realpath(executable or base)
     try:
         done = subprocess.run(
-            [executable, "-I", "-S", "-c", _QUESTION], capture_output=True, timeout=60, check=True
+            [executable, "-I", "-S", "-c", _QUESTION, os.pathsep.join(sys.path), *packages],
+            capture_output=True,
+            timeout=60,
+            check=True,
         )
         answer = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
@@ -116,10 +131,13 @@ def discover(executable: str | None = None) -> Interpreter:
             "ctypes; run passuntil under one."
         ) from error
     stdlib = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["stdlib"]))
+    shown = {folder: f"{PACKAGES}/{os.path.basename(folder)}" for folder in _folders(packages)}
     libraries = [
         name
         for name in answer["names"]
-        if os.path.isabs(name) and not name.startswith(stdlib) and os.path.exists(name)
+        if os.path.isabs(name)
+        and os.path.exists(name)
+        and not os.path.realpath(name).startswith((*stdlib, *shown))
     ]
     cache = ["/etc/ld.so.cache"] if os.path.exists("/etc/ld.so.cache") else []
     visible = tuple(dict.fromkeys([executable, *answer["stdlib"], *libraries, *cache]))
@@ -129,17 +147,15 @@ def discover(executable: str | None = None) -> Interpreter:
         for name in _HIDDEN
         if os.path.isdir(path := os.path.join(folder, name)) and not os.path.islink(path)
     )
-    return Interpreter(executable, visible, hidden, answer["version"])
+    return Interpreter(executable, visible, hidden, shown, answer["version"])
 
 
-def package_folders(name: str) -> tuple[str, ...]:
-    """Return the folders of an installed package, its bundled libraries too; none if absent.
-
-    For judges, whose trusted tests may need more than the standard library (EvalPlus: numpy).
-    """
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
-        return ()
-    folder = os.path.realpath(found.submodule_search_locations[0])
-    libraries = f"{folder}.libs"
-    return (folder, libraries) if os.path.isdir(libraries) else (folder,)
+def _folders(packages: tuple[str, ...]) -> list[str]:
+    """Return the folders of installed packages and of the libraries they bundle."""
+    folders = []
+    for name in packages:
+        found = importlib.util.find_spec(name)
+        if found is not None and found.submodule_search_locations:
+            folder = os.path.realpath(found.submodule_search_locations[0])
+            folders += [path for path in (folder, f"{folder}.libs") if os.path.isdir(path)]
+    return folders

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import os
 import pwd
@@ -20,7 +21,7 @@ from typing import Any
 
 from passuntil.checkers.sandbox.filter import candidate_filter
 from passuntil.checkers.sandbox.inside import wire
-from passuntil.checkers.sandbox.interpreter import Interpreter, discover, package_folders
+from passuntil.checkers.sandbox.interpreter import Interpreter, discover
 from passuntil.errors import CheckerError, NoIsolationError
 
 __all__ = ["JailPlan", "JailedProcess", "unused_uid"]
@@ -43,7 +44,6 @@ _ENVIRONMENT = {
 # containers with the usual uid map have them.
 _UIDS = range(60578, 60706)
 
-_PACKAGES = "/packages"
 # Reads the modules from the request pipe: a jail needs no file of this package.
 _BOOT = """
 import json, os, sys, types
@@ -101,12 +101,16 @@ class JailPlan:
 
     def for_judge(self) -> JailPlan:
         """Return the plan of a judge: trusted code, so more memory, and numpy for its tests."""
-        return replace(self, memory_bytes=4 << 30, packages=("numpy",))
+        packages = ("numpy",) if importlib.util.find_spec("numpy") and not self.python else ()
+        return replace(self, memory_bytes=4 << 30, packages=packages)
 
-    def show(self) -> tuple[Interpreter, dict[str, str]]:
-        """Return the interpreter, and the folders of `packages` with their names in the jail."""
-        folders = [folder for name in self.packages for folder in package_folders(name)]
-        return discover(self.python), {f: f"{_PACKAGES}/{os.path.basename(f)}" for f in folders}
+    def show(self) -> Interpreter:
+        """Return the interpreter and what a jail must show of it."""
+        try:
+            return discover(self.python, self.packages)
+        except NoIsolationError:
+            # packages that do not import stay out; a test that needs them is refused by name
+            return discover(self.python)
 
 
 def unused_uid() -> int | None:
@@ -141,13 +145,13 @@ def _disables_userns(bwrap: str) -> bool:
 def _bwrap_argv(plan: JailPlan) -> tuple[list[str], list[int]]:
     """Return bubblewrap's arguments and the positions of paths that staging moves."""
     assert plan.bwrap is not None
-    python, packages = plan.show()
+    python = plan.show()
     argv = [plan.bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc"]
     argv += ["--unshare-uts", "--unshare-cgroup-try", "--hostname", "jail", "--new-session"]
     argv += ["--disable-userns"] if _disables_userns(plan.bwrap) else []
     argv += ["--as-pid-1", "--die-with-parent", "--cap-drop", "ALL", "--info-fd", "5"]
     mapped = []
-    for path, name in [*((path, path) for path in python.visible), *packages.items()]:
+    for path, name in [*((path, path) for path in python.visible), *python.packages.items()]:
         mapped.append(len(argv) + 1)
         argv += ["--ro-bind", path, name]
     for path in python.hidden:
@@ -164,7 +168,7 @@ def _python_argv(python: Interpreter) -> list[str]:
 
 
 def _launch_config(plan: JailPlan, fds: list[int]) -> dict[str, Any]:
-    python, packages = plan.show()
+    python = plan.show()
     argv, mapped = _bwrap_argv(plan) if plan.level == 3 else (_python_argv(python), [])
     return {
         "argv": argv,
@@ -181,7 +185,7 @@ def _launch_config(plan: JailPlan, fds: list[int]) -> dict[str, Any]:
         "mapped": mapped,
         "no_new_privs": plan.level != 3,
         "parent": os.getpid(),
-        "sources": [*python.visible, *packages],
+        "sources": [*python.visible, *python.packages],
         "uid": plan.uid,
     }
 
@@ -190,7 +194,7 @@ def _inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
     machine = os.uname().machine
     can_import = plan.level != 1
     seccomp = candidate_filter(machine, paths=can_import) if plan.use_seccomp else b""
-    python, packages = plan.show()
+    python = plan.show()
     parts = _INSIDE.split(".")
     return {
         "main": f"{_INSIDE}.{role}",
@@ -198,16 +202,26 @@ def _inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
         "modules": _modules(),
         "machine": machine,
         "seccomp": seccomp.hex(),
-        # the fewer rules, the cheaper for every child; bubblewrap covers what is hidden
-        "readable": list(python.visible) if plan.level == 3 else python.readable(),
+        # each rule costs every child; all that bubblewrap shows may be read
+        "readable": _coarse(python.visible) if plan.level == 3 else python.readable(),
         "listed": [] if plan.level == 3 else python.listed(),
         "can_import": can_import,
         "packages_path": sorted(
-            {os.path.dirname(name if plan.level == 3 else path) for path, name in packages.items()}
+            {
+                os.path.dirname(name if plan.level == 3 else path)
+                for path, name in python.packages.items()
+            }
         ),
         "use_landlock": plan.use_landlock and plan.level > 1,
         "n_processes": _n_processes(plan),
     }
+
+
+def _coarse(paths: tuple[str, ...]) -> list[str]:
+    """Return the top folders of `paths`; files of /etc stay themselves."""
+    return sorted(
+        {path if path.startswith("/etc/") else "/" + path.split("/")[1] for path in paths}
+    )
 
 
 def _n_processes(plan: JailPlan) -> int:

@@ -120,8 +120,8 @@ class Lock:
     use_landlock : bool
         False leaves Landlock out, for tests and for kernels without it.
     n_processes : int
-        RLIMIT_NPROC of a child; 0 leaves it as it is. A second layer: the filter lets threads
-        through only, and each takes 8 MB of the address space.
+        RLIMIT_NPROC of the zygote and its children; 0 leaves it as it is. A second layer: the
+        filter lets threads through only, and each takes 8 MB of the address space.
     """
 
     machine: str
@@ -133,6 +133,8 @@ class Lock:
     abi: int = 0
     _parent: int = -1
     _ruleset_fd: int = -1
+    _restrict: tuple[Any, ...] = ()
+    _load: tuple[Any, ...] = ()
     _buffer: Any = None
     _program: Any = None
 
@@ -140,12 +142,18 @@ class Lock:
         """Build the ruleset and the filter; LockError where the kernel refuses."""
         self._parent = os.getpid()
         _check("prctl(PR_SET_NO_NEW_PRIVS)", _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        if self.n_processes:
+            resource.setrlimit(resource.RLIMIT_NPROC, (self.n_processes, self.n_processes))
         self.abi = landlock_abi() if self.use_landlock else 0
         if self.abi:
             self._ruleset_fd = _ruleset(self.abi, self.readable, self.listed)
+            numbers = (_LANDLOCK_RESTRICT, self._ruleset_fd, 0)
+            self._restrict = tuple(ctypes.c_long(number) for number in numbers)
         if self.seccomp:
             self._buffer = ctypes.create_string_buffer(self.seccomp, len(self.seccomp))
             self._program = _Program(len(self.seccomp) // 8, ctypes.addressof(self._buffer))
+            numbers = (_SECCOMP_SYSCALL[self.machine], _SECCOMP_SET_MODE_FILTER, 0)
+            self._load = (*map(ctypes.c_long, numbers), ctypes.byref(self._program))
 
     def apply(self, *, cpu_time_s: float) -> None:
         """Restrict this process for good.
@@ -155,31 +163,15 @@ class Lock:
         # RLIMIT_CPU counts whole seconds and only backs up the zygote's own clock
         seconds = int(cpu_time_s) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        if self.n_processes:
-            resource.setrlimit(resource.RLIMIT_NPROC, (self.n_processes, self.n_processes))
-        # where there is no process namespace, the zygote's death must take the child along
-        _check("prctl(PR_SET_PDEATHSIG)", _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
-        if os.getppid() != self._parent:
-            os._exit(1)
+        if self._parent != 1:
+            # without a process namespace the zygote's death must take the child along
+            _check("prctl(PR_SET_PDEATHSIG)", _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+            if os.getppid() != self._parent:
+                os._exit(1)
         if self._ruleset_fd >= 0:
-            _check(
-                "landlock_restrict_self",
-                _syscall(
-                    ctypes.c_long(_LANDLOCK_RESTRICT),
-                    ctypes.c_int(self._ruleset_fd),
-                    ctypes.c_uint32(0),
-                ),
-            )
+            _check("landlock_restrict_self", _syscall(*self._restrict))
 
     def filter_calls(self) -> None:
         """Load the system call filter."""
         if self._program is not None:
-            _check(
-                "seccomp(SECCOMP_SET_MODE_FILTER)",
-                _syscall(
-                    ctypes.c_long(_SECCOMP_SYSCALL[self.machine]),
-                    ctypes.c_uint(_SECCOMP_SET_MODE_FILTER),
-                    ctypes.c_uint(0),
-                    ctypes.byref(self._program),
-                ),
-            )
+            _check("seccomp(SECCOMP_SET_MODE_FILTER)", _syscall(*self._load))

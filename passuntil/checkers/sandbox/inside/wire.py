@@ -38,6 +38,8 @@ MAX_DEPTH = 200
 # Integers beyond this go as hexadecimal: decimal conversion is quadratic and capped by Python.
 _PLAIN_INT = 1 << 64
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 # A generator may never end; an honest one that a test would consume is short.
 _MAX_ITEMS = 1_000_000
 
@@ -52,7 +54,7 @@ class FrameError(OSError):
 
 def dumps(packed: Any) -> bytes:
     """Return the bytes of a packed value."""
-    return json.dumps(packed, separators=(",", ":"), check_circular=False).encode()
+    return _ENCODE(packed).encode()
 
 
 def loads(data: bytes) -> Any:
