@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
 from benchmarks.family import judging, sampling
 from benchmarks.family import model as llama
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 TASKS: Final = ("pico-code", "pico-answer", "pico-choice", "pico-steps")
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.family import tokenizer
 
@@ -69,8 +69,12 @@ class Linear(nn.Linear):
         super().__init__(n_in, n_out, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x of shape (..., n_in)."""
-        return _HalfProduct.apply(x, self.weight) if self.training else F.linear(x, self.weight)
+        """Map x of shape (..., n_in)."""
+        return (
+            _HalfProduct.apply(x, self.weight)
+            if self.training
+            else functional.linear(x, self.weight)
+        )
 
 
 class Attention(nn.Module):
@@ -89,13 +93,13 @@ class Attention(nn.Module):
         mask: Tensor | None = None,
         cache: list[Tensor] | None = None,
     ) -> Tensor:
-        """x of shape (batch, time, hidden); `cache` holds and receives keys and values."""
+        """Map x of shape (batch, time, hidden); `cache` holds and receives keys and values."""
         batch, time, hidden = x.shape
         qkv = self.qkv(x).view(batch, time, 3, self.n_heads, HEAD_DIM).permute(2, 0, 3, 1, 4)
         query, key = _rotate(qkv[0], rotary), _rotate(qkv[1], rotary)
         value = qkv[2]
         if cache is None:
-            mixed = F.scaled_dot_product_attention(
+            mixed = functional.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, is_causal=mask is None
             )
         else:
@@ -105,7 +109,7 @@ class Attention(nn.Module):
                 if is_first
                 else [torch.cat((cache[0], key), 2), torch.cat((cache[1], value), 2)]
             )
-            mixed = F.scaled_dot_product_attention(query, *cache, is_causal=is_first)
+            mixed = functional.scaled_dot_product_attention(query, *cache, is_causal=is_first)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, hidden))
 
 
@@ -127,10 +131,10 @@ class Block(nn.Module):
         mask: Tensor | None = None,
         cache: list[Tensor] | None = None,
     ) -> Tensor:
-        """x of shape (batch, time, hidden)."""
+        """Map x of shape (batch, time, hidden)."""
         x = x + self.attention(self.norm_attention(x), rotary, mask, cache)
         gate, up = self.gate_up(self.norm_mlp(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        return x + self.down(functional.silu(gate) * up)
 
 
 class Llama(nn.Module):
@@ -173,7 +177,7 @@ class Llama(nn.Module):
         for block in self.blocks:
             x = block(x, rotary, mask)
         x = self.norm(x)
-        product = _HalfProduct.apply if self.training else F.linear
+        product = _HalfProduct.apply if self.training else functional.linear
         return product(x, self.embedding.weight)
 
     def extend(self, ids: Tensor, caches: list[list[Tensor]], first: int) -> Tensor:
@@ -182,7 +186,7 @@ class Llama(nn.Module):
         rotary = self.cos[first : first + ids.shape[1]], self.sin[first : first + ids.shape[1]]
         for block, cache in zip(self.blocks, caches, strict=True):
             x = block(x, rotary, None, cache)
-        return F.linear(self.norm(x[:, -1]), self.embedding.weight)
+        return functional.linear(self.norm(x[:, -1]), self.embedding.weight)
 
 
 def document_mask(segments: Tensor) -> Tensor:

@@ -68,6 +68,8 @@ OPERATIONS: Final = (
 )
 _CUMULATIVE: Final = tuple(accumulate(1 / (rank + 4) for rank in range(len(OPERATIONS))))
 
+MAX_EQUAL: Final = 4
+
 PROMPT_HEAD: Final = "def f(xs):\n    # "
 ENTRY_POINT: Final = "f"
 
@@ -171,6 +173,8 @@ def is_degenerate(program: Program) -> bool:
         return True
     if any(other.signature() == signature for other in _compensated(program)):
         return True
+    if any(_n_equal_constants(program, i) > MAX_EQUAL for i in range(len(program.calls))):
+        return True
     return len({repr(program.run(list(probe))) for probe in PROBES}) < 6
 
 
@@ -184,6 +188,20 @@ def _compensated(program: Program) -> Iterator[Program]:
             changed[i] = Call(calls[i].operation, calls[i].constant + 1)
             changed[j] = Call(calls[j].operation, calls[j].constant + by)
             yield Program(tuple(changed))
+
+
+def _n_equal_constants(program: Program, place: int) -> int:
+    """How many other values of a large constant leave the behaviour as it is, before a `mod` say.
+
+    A bound has a few, since no probe lies between it and its neighbours.
+    """
+    call = program.calls[place]
+    if call.operation.constants is not LARGE:
+        return 0
+    others = (Call(call.operation, c) for c in range(*names.VALUES) if c != call.constant)
+    before, after = program.calls[:place], program.calls[place + 1 :]
+    signature = program.signature()
+    return sum(Program((*before, other, *after)).signature() == signature for other in others)
 
 
 def mutants(program: Program, rng: Random) -> list[Program]:

@@ -26,7 +26,7 @@ def spellings(text: str) -> tuple[tuple[int, ...], ...]:
 def log_probabilities(
     model: Llama, pairs: list[tuple[str, str]], *, is_canonical_only: bool = False
 ) -> list[float]:
-    """log P(the completion is exactly this text, ended by EOS | prompt), in nats.
+    """Log of P(the completion is exactly this text, ended by EOS | prompt), in nats.
 
     Sums over every spelling in tokens, since a checker sees text; `is_canonical_only` takes the
     tokenizer's own spelling alone, for texts that have too many others.

@@ -7,25 +7,57 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.family import corpus, programs, questions, tokenizer
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "passuntil" / "demo" / "tasks"
 N_INSTANCES: Final = 64
 SEED: Final = 20230
 
-# The instances cycle through these, so that difficulty varies evenly.
-CODE_CALLS: Final = (3, 3, 4)
-ANSWER_CALLS_AND_LENGTHS: Final = ((1, 5), (2, 4), (2, 5))
+# The instances cycle through these cells, so that difficulty varies evenly. How many of the
+# constants go by a one-letter name, by a two-letter name, and by a name plus a digit decides
+# most of it.
+CODE_CELLS: Final = (
+    # calls, one-letter names, two-letter names, of these plus a digit
+    (3, 0, 2, 0),
+    (3, 1, 1, 1),
+    (4, 1, 2, 0),
+    (4, 1, 1, 1),
+    (4, 0, 3, 0),
+    (4, 2, 0, 1),
+)
+ANSWER_CELLS: Final = (
+    # about names: kind, one-letter names, two-letter names
+    ("say", 0, 2),
+    ("back", 1, 2),
+    ("rank", 1, 1),
+    # about words: operations, letters
+    (1, 4),
+    ("say", 0, 3),
+    ("rank", 0, 2),
+    (2, 4),
+    (1, 5),
+)
 STEP_COUNTS: Final = (2, 3, 4)
+
+
+def _cell(found: Iterable[str]) -> tuple[int, int]:
+    lengths = [len(name) for name in found]
+    return lengths.count(1), lengths.count(2)
+
+
+def _is_of_cell(program: programs.Program, cell: tuple[int, int, int, int]) -> bool:
+    used = [call.name for call in program.calls if call.name is not None]
+    n_sums = sum("+" in name for name in used)
+    return (*_cell(name.partition("+")[0] for name in used), n_sums) == cell[1:]
 
 
 def code_instances() -> Iterator[dict[str, Any]]:
@@ -33,11 +65,12 @@ def code_instances() -> Iterator[dict[str, Any]]:
     rng = Random(f"{SEED}/code")
     seen: set[bytes] = set()
     while True:
-        program = programs.random_program(rng, CODE_CALLS[len(seen) % len(CODE_CALLS)])
+        cell = CODE_CELLS[len(seen) % len(CODE_CELLS)]
+        program = programs.random_program(rng, cell[0])
+        if not _is_of_cell(program, cell):
+            continue
         signature = program.signature()
         if not corpus.is_held_out(signature) or signature in seen:
-            continue
-        if sum(call.name is not None for call in program.calls) < 2:
             continue
         if programs.is_degenerate(program):
             continue
@@ -62,15 +95,23 @@ def _distinct(
             yield question
 
 
+def _name_question(rng: Random, kind: str, cell: tuple[int, int]) -> questions.Question:
+    while True:
+        question = questions.name_question(rng, kind, sum(cell))
+        prompt = question.prompt.removesuffix(questions.ANSWER_MARK)
+        if _cell(prompt.split()[2:]) == cell:
+            return question
+
+
 def answer_instances() -> Iterator[dict[str, Any]]:
-    """Names and, every fourth, words."""
+    """What names stand for, and words changed letter by letter."""
 
     def draw(index: int, rng: Random) -> questions.Question:
-        if index % 4 == 3:
-            kind = ANSWER_CALLS_AND_LENGTHS[index // 4 % len(ANSWER_CALLS_AND_LENGTHS)]
-            return questions.word_question(rng, *kind)
-        kinds = questions.NAME_KINDS
-        return questions.name_question(rng, kinds[index % len(kinds)], 2 + index // 5 % 2)
+        match ANSWER_CELLS[index % len(ANSWER_CELLS)]:
+            case (n_calls, length):
+                return questions.word_question(rng, n_calls, length)
+            case (kind, n_short, n_long):
+                return _name_question(rng, kind, (n_short, n_long))
 
     for question in _distinct(draw, "answer"):
         yield {"prompt": question.prompt, "answer": question.answer}

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
+
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SPECIAL: Final = (PAD, BOS, EOS)
 PAD_ID, BOS_ID, EOS_ID = 0, 1, 2
@@ -74,9 +77,6 @@ def decode(ids: Sequence[int]) -> str:
 
 def save(folder: Path) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` as transformers and vLLM read them."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
-    from tokenizers.processors import TemplateProcessing
-
     tokenizer = Tokenizer(models.WordLevel(vocab=dict(_IDS), unk_token=PAD))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PATTERN), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
