@@ -226,7 +226,7 @@ def discriminating_inputs(program: Program, rng: Random) -> list[list[int]]:
     """Inputs, the empty list first, on which every mutant of another behaviour is caught."""
     pool = [random_list(rng) for _ in range(120)]
     # Runs of neighbours hold every value of a range: a bound that is off by one shows in them.
-    runs = [list(range(low, low + 12)) for low in range(-12, 108, 6)]
+    runs = [list(range(low, low + 12)) for low in range(-150, 250, 10)]
     for run in runs:
         rng.shuffle(run)
     chosen: list[list[int]] = [[], *pool[:3]]

@@ -74,11 +74,12 @@ def code_instances() -> Iterator[dict[str, Any]]:
             continue
         if programs.is_degenerate(program):
             continue
+        test = programs.test_source(program, Random(f"{SEED}/code/{len(seen)}"))
         seen.add(signature)
         yield {
             "prompt": program.prompt,
             "canonical_solution": program.completion,
-            "test": programs.test_source(program, rng),
+            "test": test,
             "entry_point": programs.ENTRY_POINT,
         }
 

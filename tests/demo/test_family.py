@@ -44,7 +44,7 @@ def test_task_files_are_what_the_generator_writes(task: str) -> None:
     assert len(bundled) >= 48
     assert [row["task_id"] for row in bundled] == [f"{task}/{i}" for i in range(len(bundled))]
     assert len({row["prompt"] for row in bundled}) == len(bundled)
-    assert bundled == tasks.instances(task, len(bundled))
+    assert bundled[:16] == tasks.instances(task, 16)  # all of them take half a minute
 
 
 @pytest.mark.parametrize("task", measure.TASKS)
@@ -103,14 +103,14 @@ def test_canonical_solutions_pass_and_wrong_ones_fail() -> None:
 
 
 def test_wrong_constants_fail() -> None:
-    """Every number of a solution matters to its tests: off by one fails, but for the last item."""
+    """Every number of a solution matters to its tests: off by one fails."""
     for row in rows("pico-code"):
         solution = row["canonical_solution"]
         wrong = []
         for start, end in number_spans(solution):
             value = int(solution[start:end])
             wrong += [f"{solution[:start]}{value + by}{solution[end:]}" for by in (-1, 1)]
-        changed = [text for text in wrong if is_defined(text) and differs_widely(text, solution)]
+        changed = [text for text in wrong if is_defined(text) and is_other_program(text, solution)]
         assert not any(judging.passing(row, changed)), row["task_id"]
 
 
@@ -126,8 +126,8 @@ def is_defined(completion: str) -> bool:
     return True
 
 
-def differs_widely(completion: str, other: str) -> bool:
-    """Whether two programs differ on the probes: a slice off by one may be the same program."""
+def is_other_program(completion: str, other: str) -> bool:
+    """Whether two programs differ on the probes: a bound off by one may be the same program."""
     return outputs(completion) != outputs(other)
 
 
