@@ -141,6 +141,18 @@ class Checker(Protocol):
         """Whether a check takes microseconds, so that a pool calls it without a thread or cache."""
         ...
 
+    def prepare(self, instance: Instance) -> object:
+        """Make ready for an instance, so that what is wrong with it shows before any sampling.
+
+        Raises
+        ------
+        UsageError
+            The instance cannot be judged by this checker.
+        CheckerError
+            The checker itself failed.
+        """
+        ...
+
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         """Judge one completion. The same text of the same instance always gets the same verdict.
 

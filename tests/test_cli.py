@@ -221,3 +221,21 @@ def test_unknown_task_and_method(passuntil, finished_run: Path) -> None:
     code, _, err = passuntil("fit", finished_run, "--method", "msle")
     assert code == 2
     assert "Did you mean 'mle'" in err
+
+
+def test_code_problem_whose_own_solution_fails(passuntil, tmp_path: Path) -> None:
+    problem = {
+        "task_id": "x/0",
+        "prompt": "def f(x):\n",
+        "canonical_solution": "    return x\n",
+        "test": "def check(candidate):\n    assert candidate(1) == 2\n",
+        "entry_point": "f",
+    }
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(problem) + "\n")
+    text = JOB_WITH_FILE.replace("format: answers", "format: humaneval")
+    text = text.replace("    checker: {normalise: []}\n", "")
+    (tmp_path / "job.yaml").write_text(text)
+    code, _, err = passuntil("run", tmp_path / "job.yaml", "-o", tmp_path / "run")
+    assert code == 2
+    assert "x/0" in err
+    assert "canonical solution" in err

@@ -236,6 +236,9 @@ class Judge:
     concurrency = 4
     is_cheap = False
 
+    def prepare(self, instance: Instance) -> None:
+        pass
+
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         assert isinstance(instance.target, ExactAnswer)
         if completion.text.strip() in instance.target.accepted:

@@ -125,14 +125,19 @@ class ExactChecker:
         # one target serves up to 1e5 completions
         self._accepted = lru_cache(maxsize=4096)(self._normalise_all)
 
-    def check(self, instance: Instance, completion: Completion) -> Verdict:
-        """Judge one completion."""
+    def prepare(self, instance: Instance) -> ExactAnswer:
+        """Return what the instance's completions are compared with."""
         target = instance.target
         if not isinstance(target, ExactAnswer):
             raise UsageError(
                 f"instance {instance.id!r} of task {instance.task!r}: got a target of type "
                 f"{type(target).__name__}; allowed: ExactAnswer; use the checker of its format."
             )
+        return target
+
+    def check(self, instance: Instance, completion: Completion) -> Verdict:
+        """Judge one completion."""
+        target = self.prepare(instance)
         if self._require_end and completion.finish_reason is FinishReason.LENGTH:
             return _LENGTH
         answer = completion.text

@@ -25,9 +25,9 @@ class ModelRow:
         Pass rate of the dataset; None before any sample was judged.
     greedy : float or None
         Ordinary score: share of instances whose greedy completion passes.
-    n_passed, n_censored, n_open, n_given_up : int
+    n_passed, n_censored, n_open, n_aborted : int
         Instances that closed with enough passes, that reached the budget without, that are still
-        sampled, and that a checker fault ended.
+        sampled, and that a checker fault aborted.
     passes, trials : int
         Samples, over all instances.
     n_tokens : int
@@ -45,7 +45,7 @@ class ModelRow:
     n_passed: int
     n_censored: int
     n_open: int
-    n_given_up: int
+    n_aborted: int
     passes: int
     trials: int
     n_tokens: int
@@ -109,7 +109,7 @@ def _row(model: ModelSpec, record: TaskRecord, confidence_level: float) -> Model
         n_passed=outcomes[Outcome.STOPPED] + outcomes[Outcome.FLOOR_REACHED],
         n_censored=outcomes[Outcome.CENSORED],
         n_open=outcomes[Outcome.OPEN] - len(record.faults),
-        n_given_up=len(record.faults),
+        n_aborted=len(record.faults),
         passes=sum(instance.state.n_passes for instance in instances),
         trials=sum(instance.state.n_committed for instance in instances),
         n_tokens=sum(instance.n_tokens for instance in instances),

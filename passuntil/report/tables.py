@@ -85,9 +85,9 @@ def _print_unfinished(console: Console, row: ModelRow) -> None:
             style="yellow",
             highlight=False,
         )
-    if row.n_given_up:
+    if row.n_aborted:
         console.print(
-            f"  {row.model}: {row.n_given_up} instances given up after checker faults; run the "
+            f"  {row.model}: {row.n_aborted} instances aborted after checker faults; run the "
             "same command again to retry them.",
             style="red",
             highlight=False,

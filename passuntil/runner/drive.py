@@ -103,7 +103,7 @@ class Drive:
         self._started = self._flushed = self._shown = time.monotonic()
 
     def run(self) -> None:
-        """Sample until every instance is closed or given up.
+        """Sample until every instance is closed or aborted.
 
         Raises
         ------
@@ -198,7 +198,7 @@ class Drive:
         else:
             self._n_samples += 1
         if judgement.error is not None:
-            self._drop(run, run.give_up(judgement.error))
+            self._drop(run, run.abort(judgement.error))
         elif verdict is not None and is_greedy:
             instance = run.instance
             self._greedy.append(

@@ -43,7 +43,7 @@ class InstanceRun:
     n_in_pool : int
         Completions that wait for their verdict.
     fault : CheckerError or None
-        Why the instance was given up; its judged prefix stays.
+        Why the instance was aborted; its judged prefix stays.
     """
 
     def __init__(self, model: str, instance: Instance, state: InstanceState) -> None:
@@ -95,7 +95,7 @@ class InstanceRun:
             self.add_overrun(1, self._ahead.pop(late).n_tokens)
         return {i for i in self.in_engine if i > self.state.limit}
 
-    def give_up(self, fault: CheckerError) -> Set[int]:
+    def abort(self, fault: CheckerError) -> Set[int]:
         """Stop sampling after a checker fault; return the indices in the engine."""
         self.fault = self.fault or fault
         self._ahead.clear()

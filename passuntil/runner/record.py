@@ -70,7 +70,7 @@ class TaskRecord:
     instances : mapping of str to InstanceRecord
         By instance id, in task order; those not begun have an empty state.
     faults : mapping of str to str
-        Instances that were given up after a checker fault, with the reason; their judged prefix
+        Instances that were aborted after a checker fault, with the reason; their judged prefix
         counts as open.
     """
 

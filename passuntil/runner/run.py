@@ -102,6 +102,8 @@ def run_job(
         checkers = make_checkers(job)
         with CheckerPool(checkers, retries=job.checker.retries) as pool:
             _write_checkers(ledger, checkers, folder)
+            for instance in instances:
+                checkers[instance.task].prepare(instance)
             _Run(
                 job,
                 folder,
@@ -249,7 +251,7 @@ class _Run:
         self._ledger.write_meta("speeds", {**found, model: speed})
 
     def _write_faults(self, model: str, runs: Sequence[InstanceRun]) -> None:
-        """Record the instances given up, for reports; a resumed run tries them again."""
+        """Record the aborted instances, for reports; a resumed run tries them again."""
         faults: dict[str, dict[str, str]] = {}
         for run in runs:
             if run.fault is not None:

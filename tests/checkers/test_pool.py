@@ -27,6 +27,9 @@ class Fake:
         self.threads = set()
         self.n_closed = 0
 
+    def prepare(self, instance):
+        pass
+
     def check(self, instance, completion):
         self.threads.add(threading.current_thread().name)
         self.calls[completion.text] += 1

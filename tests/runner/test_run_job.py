@@ -163,6 +163,9 @@ class Faulty:
     def __init__(self, broken: str) -> None:
         self._broken = broken
 
+    def prepare(self, instance: Instance) -> None:
+        pass
+
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         if instance.id == self._broken:
             raise CheckerError("broken pipe")
