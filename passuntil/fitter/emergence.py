@@ -105,8 +105,8 @@ def emergence(
     Parameters
     ----------
     n_params, tallies
-        As in `fit_scaling_law`; another covariate (pre-training loss, compute) may stand for the
-        sizes. The same instances under every model.
+        As in `fit_scaling_law`; training compute may stand for the sizes. The same instances
+        under every model.
     confidence_level : float
         Of the interval of the bend; the verdict is "linear" where it holds 0.
 
