@@ -1,0 +1,44 @@
+"""The bundled jobs are those of the bundled family."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from passuntil.config import bundled, load_job
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("name", "n_held_out"), [("demo", 1), ("pico", 2)])
+def test_job_matches_the_family(name: str, n_held_out: int) -> None:
+    job = load_job(f"builtin:{name}")
+    record = ROOT / "passuntil" / "demo" / "family" / "family.json"
+    models = {model["name"]: model for model in json.loads(record.read_text())["models"]}
+    assert [model.name for model in job.family] == list(models)
+    for model in job.family:
+        known = models[model.name]
+        assert model.n_params == known["n_params"]
+        assert model.n_tokens == known["n_tokens"]
+        assert model.compute == pytest.approx(known["compute"], rel=1e-5)
+        assert model.loss == known["loss"]
+    by_size = sorted(job.family, key=lambda model: model.n_params)
+    assert [m.held_out for m in by_size] == [False] * (8 - n_held_out) + [True] * n_held_out
+    assert job.stop_rule().min_samples == 100
+
+
+def test_job_files_are_those_the_program_writes(tmp_path: Path, monkeypatch) -> None:
+    spec = importlib.util.spec_from_file_location(
+        "jobs", ROOT / "benchmarks" / "family" / "jobs.py"
+    )
+    jobs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(jobs)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "family").symlink_to(jobs.DEMO / "family")
+    monkeypatch.setattr(jobs, "DEMO", tmp_path)
+    jobs.main()
+    for name, path in bundled("job").items():
+        assert (tmp_path / "jobs" / f"{name}.yaml").read_text() == path.read_text()
