@@ -97,6 +97,9 @@ class CodeChecker:
         Number of jails; by default one per usable CPU.
     plan : JailPlan, optional
         The jail to use; by default the strongest that works here.
+    confirms_passes : bool
+        True judges every pass a second time, alone in a fresh child and without any cache, and
+        only two passes are one: a program that is right by chance of time or addresses is not.
 
     Raises
     ------
@@ -110,7 +113,9 @@ class CodeChecker:
         limits: CodeLimits | None = None,
         n_workers: int | None = None,
         plan: JailPlan | None = None,
+        confirms_passes: bool = True,
     ) -> None:
+        self._confirms_passes = confirms_passes
         self._limits = limits or CodeLimits()
         count = n_workers if n_workers is not None else len(os.sched_getaffinity(0))
         if count < 1:
@@ -167,6 +172,8 @@ class CodeChecker:
         worker = self._take()
         try:
             reason = self._judge(worker, problem, program)
+            if reason == "pass" and self._confirms_passes:
+                reason = self._judge(worker, problem, program, uses_words=False)
         finally:
             self._give_back(worker)
         return Verdict.passed() if reason == "pass" else Verdict.failed(reason)
@@ -207,6 +214,7 @@ class CodeChecker:
             "name": "code",
             "version": VERSION,
             "judging": "split",
+            "confirms_passes": self._confirms_passes,
             "isolation": self._report.to_json(),
             "limits": asdict(self._limits),
             "n_workers": len(self._all),
@@ -235,12 +243,15 @@ class CodeChecker:
     def _give_back(self, worker: Worker) -> None:
         self._idle.put(worker)
 
-    def _judge(self, worker: Worker, problem: Problem, program: bytes) -> str:
+    def _judge(
+        self, worker: Worker, problem: Problem, program: bytes, *, uses_words: bool = True
+    ) -> str:
         if not problem.is_live:
             answer = worker.run(problem, program)
             if answer.reason:
                 return answer.reason
-            reason = self._word(worker, problem, answer.outputs)
+            ask = self._word if uses_words else Worker.judge_outputs
+            reason = ask(worker, problem, answer.outputs)
             if reason != _DIVERGED:
                 return reason
         return worker.judge_live(problem, program).reason

@@ -8,10 +8,12 @@ No pickle and no marshal: what a hostile program sends can only become a plain v
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import select
 import time
+import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -117,6 +119,7 @@ def _pairs(value: Any, depth: int) -> list[Any]:
 _PACKERS: dict[type, Callable[[Any, int], Any]] = {
     tuple: lambda v, d: {"t": [pack(item, d) for item in v]},
     dict: lambda v, d: {"d": _pairs(v, d)},
+    types.MappingProxyType: lambda v, d: {"d": _pairs(v, d)},
     set: lambda v, d: {"s": [pack(item, d) for item in v]},
     frozenset: lambda v, d: {"f": [pack(item, d) for item in v]},
     bytes: lambda v, d: {"b": v.hex()},
@@ -154,6 +157,16 @@ _ITERATORS: tuple[type, ...] = (
     type(iter("")),
     type(iter({})),
     type(reversed([])),
+    itertools.accumulate,
+    itertools.chain,
+    itertools.combinations,
+    itertools.filterfalse,
+    itertools.islice,
+    itertools.permutations,
+    itertools.product,
+    itertools.starmap,
+    itertools.takewhile,
+    itertools.zip_longest,
 )
 for _iterator in _ITERATORS:
     _PACKERS[_iterator] = lambda v, d: {"I": _items(v, d)}
