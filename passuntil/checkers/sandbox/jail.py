@@ -131,7 +131,7 @@ def unused_uid() -> int | None:
 @functools.cache
 def _modules() -> list[tuple[str, str]]:
     folder = resources.files(_INSIDE)
-    names = ("wire", "lock", "zygote", "judge")
+    names = ("wire", "lock", "script", "zygote", "judge")
     return [(f"{_INSIDE}.{name}", (folder / f"{name}.py").read_text("utf-8")) for name in names]
 
 

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from passuntil.checkers.sandbox.inside import wire
+from passuntil.checkers.sandbox.inside import script, wire
 from passuntil.checkers.sandbox.inside.lock import set_undumpable
 from passuntil.checkers.sandbox.inside.zygote import PREIMPORT
 
@@ -93,11 +93,14 @@ class _Problem:
         module = types.ModuleType("problem")
         sys.modules["problem"] = module
         names = module.__dict__
-        exec(self.program, names)
-        replaced = candidate(names[self.entry_point])
+        if self.entry_point == script.ENTRY_POINT:
+            replaced = candidate(script.as_function(self.program))
+        else:
+            exec(self.program, names)
+            replaced = candidate(names[self.entry_point])
         names[self.entry_point] = replaced
         exec(self.test, names)
-        names[self.entry_point] = replaced
+        names[self.entry_point] = replaced  # also where the test calls it by its own name
         names["check"](replaced)
 
     def resolve(self, names: list[str]) -> type[BaseException]:

@@ -23,7 +23,7 @@ import time
 import types
 from typing import Any, NamedTuple
 
-from passuntil.checkers.sandbox.inside import wire
+from passuntil.checkers.sandbox.inside import script, wire
 from passuntil.checkers.sandbox.inside.lock import Lock, set_undumpable
 
 __all__ = ["ANSWER", "REQUEST", "main"]
@@ -312,8 +312,12 @@ def _candidate(entry: str, program: bytes, calls: list[Any], *, is_live: bool) -
         sys.modules["candidate"] = module
         source = program.decode("utf-8", "surrogatepass")
         # without the __future__ flags of this file
-        exec(compile(source, "<candidate>", "exec", dont_inherit=True), module.__dict__)
-        function = module.__dict__[entry]
+        code = compile(source, "<candidate>", "exec", dont_inherit=True)
+        if entry == script.ENTRY_POINT:
+            function = script.as_function(code)
+        else:
+            exec(code, module.__dict__)
+            function = module.__dict__[entry]
     except BaseException as error:
         wire.write_frame(REQUESTS, b"L" + _names(error))
         return
