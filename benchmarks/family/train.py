@@ -32,10 +32,14 @@ from benchmarks.family.packing import ROW_LENGTH, Rows, packed_stream
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A member of the family: its shape, and the learning rate that a width of 32 would take."""
+    """A member of the family: its shape and what of the recipe is its own.
+
+    `base_rate` is the learning rate that a width of 32 would take.
+    """
 
     shape: Shape
     base_rate: float = 1e-2
+    seed: int = 0
 
 
 # Shapes by search: ratios of about 1.93 in parameters, at least three layers from 39k on (with
@@ -44,8 +48,8 @@ FAMILY: Final = {
     "pico-20k": Size(Shape(hidden=32, n_layers=2, mlp=40)),
     "pico-39k": Size(Shape(hidden=32, n_layers=3, mlp=80)),
     "pico-75k": Size(Shape(hidden=64, n_layers=3, mlp=32)),
-    "pico-145k": Size(Shape(hidden=64, n_layers=4, mlp=92)),
-    "pico-280k": Size(Shape(hidden=96, n_layers=4, mlp=104), base_rate=6e-3),
+    "pico-145k": Size(Shape(hidden=64, n_layers=4, mlp=92), seed=1),
+    "pico-280k": Size(Shape(hidden=96, n_layers=4, mlp=104), seed=1),
     "pico-540k": Size(Shape(hidden=128, n_layers=4, mlp=170)),
     "pico-1m": Size(Shape(hidden=160, n_layers=5, mlp=212)),
     "pico-2m": Size(Shape(hidden=192, n_layers=6, mlp=314), base_rate=6e-3),
@@ -265,7 +269,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=DEFAULT.n_tokens, help="tokens per model")
     parser.add_argument("--base-rate", type=float, help="learning rate at width 32, for all sizes")
     parser.add_argument("--rows-per-step", type=int, default=DEFAULT.rows_per_step)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights")
+    parser.add_argument("--seed", type=int, help="seed of the initial weights, for all sizes")
     parser.add_argument("--data-seed", type=int, default=0, help="seed of the training stream")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -281,7 +285,6 @@ def main(argv: list[str] | None = None) -> None:
     recipe = Recipe(
         n_tokens=options.tokens,
         rows_per_step=options.rows_per_step,
-        seed=options.seed,
         data_seed=options.data_seed,
     )
     command = "python benchmarks/family/train.py " + " ".join(
@@ -304,8 +307,12 @@ def main(argv: list[str] | None = None) -> None:
             folder = options.out / name
             folder.mkdir(exist_ok=True)
             size = FAMILY[name]
-            base_rate = options.base_rate or size.base_rate
-            run = Run(size.shape, replace(recipe, peak_rate=base_rate), device)
+            own = replace(
+                recipe,
+                peak_rate=size.base_rate if options.base_rate is None else options.base_rate,
+                seed=size.seed if options.seed is None else options.seed,
+            )
+            run = Run(size.shape, own, device)
             every_s = options.checkpoint_every_s
             train(run, rows, folder, progress=progress, label=name, every_s=every_s)
             llama.export(run.model, folder)
