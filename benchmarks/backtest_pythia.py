@@ -78,7 +78,7 @@ def main() -> None:
         flagged = [
             r.is_flagged
             for r in result.rows
-            if r.method == "mle" and r.n_train == 5 and r.steps == 1
+            if r.method == "combined" and r.n_train == 5 and r.steps == 1
         ]
         print(f"  lack of fit flagged at 2.8B -> 6.9B: {flagged[0]}")
         out[design] = result.to_json()

@@ -67,7 +67,7 @@ def forecast(method: str) -> Callable[[SimulatedFamily], Ends]:
 
 
 def habit_glm(family: SimulatedFamily) -> Ends:
-    """statsmodels GLM on pooled counts with a log-log link, its mean's interval."""
+    """Statsmodels GLM on pooled counts with a log-log link, its mean's interval."""
     import statsmodels.api as sm  # noqa: PLC0415
 
     counts = [(int(t.passes.sum()), int(t.trials.sum() - t.passes.sum())) for t in family.tallies]

@@ -36,6 +36,8 @@ __all__ = ["CombinedFit", "fit_combined"]
 Floats = NDArray[np.float64]
 SHRINK_SIZES = 6.0
 """Weights move from equal as K / (K + this), K sizes (origins, for the backtest)."""
+MOST_ORIGINS = 3
+"""The latest origins count: they are nearest to the forecast, and each costs two fits."""
 LARGEST_ROLLING = 4000
 """Instances x models up to which instance laws are refitted at every origin."""
 TELLING_EVIDENCE = 3.0
@@ -178,7 +180,13 @@ def _evidence(part: Part) -> float:
     )
 
 
-def _fit_parts(family: Family, guess_rate: float, *, has_instances: bool) -> dict[str, Part]:
+def _fit_parts(
+    family: Family,
+    guess_rate: float,
+    *,
+    has_instances: bool,
+    near: Mapping[str, Part] = MappingProxyType({}),
+) -> dict[str, Part]:
     observations = observe(family, guess_rate=guess_rate)
     if not observations.has_peak.any():
         raise EstimationError(
@@ -192,11 +200,23 @@ def _fit_parts(family: Family, guess_rate: float, *, has_instances: bool) -> dic
         parts[name] = PosteriorFit(family, name, guess_rate, posterior)
     n_instances = {len(t) for t in family.tallies}
     if has_instances and not guess_rate and len(n_instances) == 1 and max(n_instances) > 1:
-        line = fit_instances(family)
+        # at an origin of the backtest a quick fit from the whole data's mode is enough
+        n_draws = 64 if near else 256
+        line = fit_instances(family, n_draws=n_draws, near=_instance(near, "instance"))
         parts["instance"] = line
         parts["instance_damped"] = replace(line, method="instance_damped", is_damped=True)
-        parts["instance_saturating"] = fit_instances(family, is_bent=True)
+        parts["instance_saturating"] = fit_instances(
+            family,
+            is_bent=True,
+            n_draws=n_draws,
+            near=_instance(near, "instance_saturating") or line,
+        )
     return parts
+
+
+def _instance(parts: Mapping[str, Part], name: str) -> InstanceFit | None:
+    part = parts.get(name)
+    return part if isinstance(part, InstanceFit) else None
 
 
 def _rolling_scores(
@@ -207,11 +227,11 @@ def _rolling_scores(
     scores = dict.fromkeys(parts, 0.0)
     n_origins = 0
     is_small = sum(len(t) for t in family.tallies) <= LARGEST_ROLLING
-    for k in range(3, len(family)):
+    for k in range(max(3, len(family) - MOST_ORIGINS), len(family)):
         if not observations.has_peak[k] or not observations.has_peak[:k].any():
             continue
         n_origins += 1
-        then = _fit_parts(family.first(k), guess_rate, has_instances=is_small)
+        then = _fit_parts(family.first(k), guess_rate, has_instances=is_small, near=parts)
         noise = float(observations.hazard_sds[k])
         logs = {}
         for name, part in then.items():

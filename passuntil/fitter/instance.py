@@ -245,7 +245,12 @@ class InstanceFit(ScalingFit):
 
 
 def fit_instances(
-    family: Family, guess_rate: float = 0.0, *, is_bent: bool = False, n_draws: int = 256
+    family: Family,
+    guess_rate: float = 0.0,
+    *,
+    is_bent: bool = False,
+    n_draws: int = 256,
+    near: InstanceFit | None = None,
 ) -> InstanceFit:
     """Return the hierarchical instance fit.
 
@@ -259,6 +264,8 @@ def fit_instances(
         Whether all instances share a bend that levels them off.
     n_draws : int
         Draws of the hyper-parameters; a power of two.
+    near : InstanceFit, optional
+        A fit of nearly these data; its mode starts the search.
 
     Raises
     ------
@@ -270,11 +277,21 @@ def fit_instances(
             "instance: got a guess rate; allowed: 0 for now; use method='mle', which takes one."
         )
     hierarchy, center, rows = build_hierarchy(family, "saturating" if is_bent else "none")
-    start = np.append(START, BEND_CENTER) if is_bent else START
+    start = START if near is None else _mode_near(near, center)
+    start = np.append(start[: len(START)], BEND_CENTER) if is_bent else start[: len(START)]
+    if near is not None and is_bent and len(near.draws.mode) > len(START):
+        start[-1] = near.draws.mode[-1]
     step = np.append(STEP, 0.6) if is_bent else STEP
     draws = draw_posterior(hierarchy.log_density, start, step=step, n_draws=n_draws)
     name = "instance_saturating" if is_bent else "instance"
     return InstanceFit(family, name, 0.0, hierarchy, center, rows, draws)
+
+
+def _mode_near(fit: InstanceFit, center: float) -> Floats:
+    """Return the mode with levels moved to another centre of log N."""
+    start = fit.draws.mode.copy()
+    start[0] += start[1] * (fit.x_center - center)
+    return start
 
 
 def build_hierarchy(
