@@ -100,6 +100,9 @@ class CodeChecker:
     confirms_passes : bool
         True judges every pass a second time, alone in a fresh child and without any cache, and
         only two passes are one: a program that is right by chance of time or addresses is not.
+    settles : bool
+        True settles programs without running them where they do not compile, or compile to what
+        was judged before. A pass is then always judged again from its source.
 
     Raises
     ------
@@ -114,8 +117,11 @@ class CodeChecker:
         n_workers: int | None = None,
         plan: JailPlan | None = None,
         confirms_passes: bool = True,
+        settles: bool = True,
     ) -> None:
         self._confirms_passes = confirms_passes
+        self._settles = settles
+        self._codes: dict[bytes, str] = {}
         self._limits = limits or CodeLimits()
         count = n_workers if n_workers is not None else len(os.sched_getaffinity(0))
         if count < 1:
@@ -171,9 +177,9 @@ class CodeChecker:
             return Verdict.failed("too_large")
         worker = self._take()
         try:
-            reason = self._judge(worker, problem, program)
-            if reason == "pass" and self._confirms_passes:
-                reason = self._judge(worker, problem, program, uses_words=False)
+            reason = self._settled(worker, problem, program)
+            if reason == "pass" and (self._confirms_passes or self._settles):
+                reason = self._judge(worker, problem, program)
         finally:
             self._give_back(worker)
         return Verdict.passed() if reason == "pass" else Verdict.failed(reason)
@@ -214,7 +220,8 @@ class CodeChecker:
             "name": "code",
             "version": VERSION,
             "judging": "split",
-            "confirms_passes": self._confirms_passes,
+            "confirms_passes": self._confirms_passes or self._settles,
+            "settles": self._settles,
             "isolation": self._report.to_json(),
             "limits": asdict(self._limits),
             "n_workers": len(self._all),
@@ -243,15 +250,37 @@ class CodeChecker:
     def _give_back(self, worker: Worker) -> None:
         self._idle.put(worker)
 
-    def _judge(
-        self, worker: Worker, problem: Problem, program: bytes, *, uses_words: bool = True
-    ) -> str:
+    def _settled(self, worker: Worker, problem: Problem, program: bytes) -> str:
+        """Return the reason, without a run where the program does not compile or is known.
+
+        Nothing here is trusted with a pass: that is judged from the source afterwards.
+        """
+        if not self._settles or problem.is_live:
+            return self._judge(worker, problem, program)
+        compiled = worker.compile(program, cpu_time_s=problem.limits.cpu_time_s)
+        if compiled is None:
+            return self._judge(worker, problem, program)
+        if compiled.reason:
+            return compiled.reason
+        key = problem.key.to_bytes(8, "little") + compiled.key
+        reason = self._codes.get(key)
+        if reason is None:
+            answer = worker.run(problem, compiled.code, is_code=True)
+            reason = answer.reason or self._word(worker, problem, answer.outputs)
+            if reason == _DIVERGED:
+                reason = worker.judge_live(problem, program).reason
+            if len(self._codes) >= _MOST_WORDS:
+                self._codes.clear()
+            self._codes[key] = reason
+        return reason
+
+    def _judge(self, worker: Worker, problem: Problem, program: bytes) -> str:
+        """Return the reason, from the source in a fresh child and without any cache."""
         if not problem.is_live:
             answer = worker.run(problem, program)
             if answer.reason:
                 return answer.reason
-            ask = self._word if uses_words else Worker.judge_outputs
-            reason = ask(worker, problem, answer.outputs)
+            reason = worker.judge_outputs(problem, answer.outputs)
             if reason != _DIVERGED:
                 return reason
         return worker.judge_live(problem, program).reason

@@ -50,8 +50,8 @@ def child_of(pid: int) -> int:
     deadline = time.monotonic() + 10.0
     while time.monotonic() < deadline:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        time.sleep(0.05)
-        # not the one of the check before, which may not be reaped yet
+        time.sleep(0.5)
+        # not the one of the check before, which may not be reaped yet on a busy host
         if children and is_alive(int(children[0])):
             return int(children[0])
     raise AssertionError("no child")

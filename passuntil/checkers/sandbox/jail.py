@@ -131,7 +131,7 @@ def unused_uid() -> int | None:
 @functools.cache
 def _modules() -> list[tuple[str, str]]:
     folder = resources.files(_INSIDE)
-    names = ("wire", "lock", "script", "zygote", "judge")
+    names = ("wire", "lock", "script", "zygote", "judge", "compiler")
     return [(f"{_INSIDE}.{name}", (folder / f"{name}.py").read_text("utf-8")) for name in names]
 
 
@@ -232,7 +232,7 @@ def _n_processes(plan: JailPlan) -> int:
 
 
 class JailedProcess:
-    """A zygote or a judge in a jail of its own, and the pipes to it.
+    """A zygote, a judge or a compile worker in a jail of its own, and the pipes to it.
 
     Start it from a thread that lives as long as it should: the kernel kills it when the thread
     that started it ends, however that happens.
@@ -241,7 +241,7 @@ class JailedProcess:
     ----------
     plan : JailPlan
         The jail.
-    role : {"zygote", "judge"}
+    role : {"zygote", "judge", "compiler"}
         What runs in it.
 
     Raises

@@ -1,4 +1,4 @@
-"""One zygote and one judge, and how a sample passes through both."""
+"""A zygote, a judge and a compile worker, and how a sample passes through both."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from passuntil.checkers.sandbox.inside import wire
+from passuntil.checkers.sandbox.inside.compiler import KEY_BYTES
 from passuntil.checkers.sandbox.inside.zygote import ANSWER, REQUEST
 from passuntil.checkers.sandbox.jail import JailedProcess, JailPlan
+from passuntil.checkers.sandbox.patience import LONGEST_RUN_S, Patience
 from passuntil.errors import CheckerError
 
-__all__ = ["Answer", "Limits", "Problem", "Worker"]
+__all__ = ["Answer", "Compiled", "Limits", "Problem", "Worker"]
 
-_LONGEST_RUN_S = 600.0
+_MOST_COMPILED = 20_000  # newer Pythons keep interned names for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,29 @@ class Answer:
     cpu_time_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What the compile worker says of a program.
+
+    Parameters
+    ----------
+    reason : str
+        Why it does not compile, or an empty string.
+    key : bytes
+        Equal for programs that differ in comments and blank lines only.
+    code : bytes
+        Marshalled code.
+    """
+
+    reason: str
+    key: bytes
+    code: bytes
+
+
 class Worker:
-    """A zygote and a judge, started when needed and again after a fault. One thread at a time.
+    """A zygote, a judge and a compile worker, started when needed and again after a fault.
+
+    One thread at a time.
 
     Parameters
     ----------
@@ -105,6 +127,8 @@ class Worker:
         self._starter = starter
         self._zygote: JailedProcess | None = None
         self._judge: JailedProcess | None = None
+        self._compiler: JailedProcess | None = None
+        self._n_compiled = 0
         self._installed: set[int] = set()
 
     def zygote(self) -> JailedProcess:
@@ -125,6 +149,7 @@ class Worker:
         """End both processes."""
         self.drop_zygote()
         self.drop_judge()
+        self._drop_compiler()
 
     def drop_zygote(self) -> None:
         """End the zygote; the next run starts a new one."""
@@ -138,8 +163,40 @@ class Worker:
             judge, self._judge = self._judge, None
             judge.close()
 
-    def run(self, problem: Problem, program: bytes) -> Answer:
-        """Run `program` on the recorded calls in a fresh child.
+    def compile(self, program: bytes, *, cpu_time_s: float) -> Compiled | None:
+        """Compile without running; None where that fails in any way that a child must tell."""
+        try:
+            if self._compiler is None or self._n_compiled >= _MOST_COMPILED:
+                self._drop_compiler()
+                self._n_compiled = 0
+                start = self._starter.submit(JailedProcess, self._plan, "compiler")
+                self._compiler = start.result()
+            self._n_compiled += 1
+            compiler = self._compiler
+            before = compiler.cpu_s()
+            compiler.send(program)
+            while not compiler.wait(max(0.0, cpu_time_s - (compiler.cpu_s() - before)) + 0.001):
+                if compiler.cpu_s() - before >= cpu_time_s:
+                    self._drop_compiler()
+                    return None
+            frame = compiler.receive()
+        except OSError:
+            self._drop_compiler()
+            return None
+        except BaseException:
+            self._drop_compiler()
+            raise
+        if frame[:1] == b"C":
+            return Compiled("", frame[1 : 1 + KEY_BYTES], frame[1 + KEY_BYTES :])
+        return Compiled("memory" if frame == b"M" else "error", b"", b"")
+
+    def _drop_compiler(self) -> None:
+        if self._compiler is not None:
+            compiler, self._compiler = self._compiler, None
+            compiler.close()
+
+    def run(self, problem: Problem, program: bytes, *, is_code: bool = False) -> Answer:
+        """Run `program`, source or marshalled code, on the recorded calls in a fresh child.
 
         Raises
         ------
@@ -148,7 +205,8 @@ class Worker:
         """
         zygote = self.zygote()
         with _faults("zygote", self.drop_zygote):
-            zygote.send(_request(b"R", problem, program), problem.calls)
+            operation = b"M" if is_code else b"R"
+            zygote.send(_request(operation, problem, program), problem.calls)
             answer = _read_answer(zygote, problem.limits)
         return replace(answer, reason=self._reason(answer.reason))
 
@@ -230,7 +288,7 @@ class Worker:
 
     def _judge_frame(self, judge: JailedProcess, before: float, limits: Limits) -> bytes | None:
         """Return the judge's next frame, None if it used up its CPU time."""
-        deadline = time.monotonic() + _LONGEST_RUN_S
+        deadline = time.monotonic() + LONGEST_RUN_S
         while True:
             left = limits.judge_cpu_time_s - (judge.cpu_s() - before)
             if judge.wait(max(left, 0.0) + 0.001):
@@ -238,7 +296,7 @@ class Worker:
             if left <= 0:
                 return None
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no verdict within {_LONGEST_RUN_S} s")
+                raise TimeoutError(f"no verdict within {LONGEST_RUN_S} s")
 
 
 def _request(operation: bytes, problem: Problem, program: bytes) -> bytes:
@@ -254,7 +312,7 @@ _SIGKILL = 9
 
 def _read_answer(zygote: JailedProcess, limits: Limits) -> Answer:
     """Wait for the zygote's answer; the CPU limit is its duty, the blocked time is ours."""
-    patience = _Patience(zygote, limits.blocked_s)
+    patience = Patience(zygote, limits.blocked_s)
     while not zygote.wait(patience.next_look_s()):
         if patience.is_exhausted():
             zygote.send(b"K")
@@ -292,56 +350,6 @@ def _read_body(body: bytes, cpu_time_s: float) -> Answer:
         reason = "import" if b"ImportError" in names else reason
         return Answer(reason, b"", cpu_time_s)
     return Answer("garbled", b"", cpu_time_s)
-
-
-class _Patience:
-    """Tells a child that sleeps from one that waits for a busy CPU.
-
-    The kernel counts the time a process waited in a run queue (``/proc/<pid>/schedstat``), so
-    blocked time is elapsed minus running minus waiting, and a loaded host makes no timeouts.
-    """
-
-    def __init__(self, zygote: JailedProcess, blocked_s: float) -> None:
-        self._zygote = zygote
-        self._blocked_s = blocked_s
-        self._first: tuple[float, float] | None = None
-        self._pid = 0
-        self._deadline = time.monotonic() + _LONGEST_RUN_S
-
-    def next_look_s(self) -> float:
-        """Return how long to wait before the next look."""
-        if self._first is None:
-            return min(0.1, self._blocked_s)
-        return max(0.02, self._blocked_s / 4)
-
-    def is_exhausted(self) -> bool:
-        """Look at the child; true if it has been blocked for too long."""
-        if time.monotonic() > self._deadline:
-            raise TimeoutError(f"a child neither ended nor used up its time in {_LONGEST_RUN_S} s")
-        pid = _only_child(self._zygote.pid)
-        if pid is None:
-            return False  # not forked yet, or over
-        active = _active_s(pid)
-        now = time.monotonic()
-        if self._first is None or pid != self._pid:
-            self._pid, self._first = pid, (now, active)
-            return False
-        elapsed = now - self._first[0]
-        return elapsed - (active - self._first[1]) >= self._blocked_s
-
-
-def _only_child(pid: int) -> int | None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(children[0]) if children else None
-
-
-def _active_s(pid: int) -> float:
-    """Seconds that the main thread of `pid` ran or waited for a CPU."""
-    try:
-        running, waiting, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0  # over
-    return (int(running) + int(waiting)) / 1e9
 
 
 @contextlib.contextmanager

@@ -95,10 +95,12 @@ def test_attack_does_not_pass_and_the_next_sample_does(
 
 
 def left_over(checker: CodeChecker, before: set[int]) -> set[int]:
-    """Return what runs now and did not before; the judge may have been replaced."""
+    """Return what runs now and did not before; judge and compiler may have been replaced."""
     deadline = time.monotonic() + 2.0
-    judge = checker._all[0].judge()
-    while left := jailed_pids(checker) - before - {judge.pid, judge._process.pid}:
+    worker = checker._all[0]
+    replaced = [each for each in (worker.judge(), worker._compiler) if each is not None]
+    own = {pid for each in replaced for pid in (each.pid, each._process.pid)}
+    while left := jailed_pids(checker) - before - own:
         if time.monotonic() > deadline:
             return left
         time.sleep(0.001)  # the zygote reaps after it answered

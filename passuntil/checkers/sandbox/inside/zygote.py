@@ -4,6 +4,7 @@ It runs no candidate code and knows no expected value, test or solution: a child
 memory. Requests come in on descriptor 3, answers leave on descriptor 4.
 
     request   R: run all calls      operation, limits, entry point, program, calls
+              M: the same             the program is marshalled code
               L: start live         the same without calls; then C: one call, ..., E: end
               K: the host gives up waiting for a blocked child
     answer    status, CPU seconds, signal, body
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import marshal
 import os
 import select
 import signal
@@ -124,6 +126,23 @@ class _Fds(NamedTuple):
     fault_w: int
 
 
+class _Program(NamedTuple):
+    """What a child runs."""
+
+    entry: str
+    program: bytes
+    is_code: bool
+    calls: list[Any]
+
+    def code(self) -> types.CodeType:
+        if self.is_code:
+            code: types.CodeType = marshal.loads(self.program)
+            return code
+        source = self.program.decode("utf-8", "surrogatepass")
+        # without the __future__ flags of this file
+        return compile(source, "<candidate>", "exec", dont_inherit=True)
+
+
 class _Server:
     def __init__(self, lock: Lock, *, is_pid_1: bool) -> None:
         self._lock = lock
@@ -137,7 +156,7 @@ class _Server:
         operation = frame[:1]
         if operation in (b"K", b"E"):
             return  # came after the child's own end
-        if operation not in (b"R", b"L"):
+        if operation not in (b"R", b"M", b"L"):
             raise wire.FrameError(f"unknown request {operation!r}")
         is_live = operation == b"L"
         _, cpu_time_s, most, n_entry, n_program = REQUEST.unpack_from(frame)
@@ -150,7 +169,8 @@ class _Server:
         pid = os.fork()
         if pid == 0:
             fds = _Fds(out_w, in_r, self._fault_w)
-            _child(self._lock, cpu_time_s, (entry, program, calls), fds)
+            candidate = _Program(entry, program, operation == b"M", calls)
+            _child(self._lock, cpu_time_s, candidate, fds)
         os.close(out_w)
         if is_live:
             os.close(in_r)
@@ -279,9 +299,7 @@ class _Child:
             os.close(self._in)
 
 
-def _child(
-    lock: Lock, cpu_time_s: float, candidate: tuple[str, bytes, list[Any]], fds: _Fds
-) -> None:
+def _child(lock: Lock, cpu_time_s: float, candidate: _Program, fds: _Fds) -> None:
     """Run the candidate and never return. Nothing it sends is trusted."""
     try:
         lock.apply(cpu_time_s=cpu_time_s)
@@ -297,7 +315,7 @@ def _child(
     try:
         os.closerange(ANSWERS if fds.in_r < 0 else ANSWERS + 1, _MOST_FILES)
         gc.enable()
-        _candidate(*candidate, is_live=fds.in_r >= 0)
+        _candidate(candidate, is_live=fds.in_r >= 0)
     except MemoryError:
         with contextlib.suppress(BaseException):
             wire.write_frame(REQUESTS, b"LMemoryError")
@@ -306,18 +324,16 @@ def _child(
     os._exit(0)
 
 
-def _candidate(entry: str, program: bytes, calls: list[Any], *, is_live: bool) -> None:
+def _candidate(candidate: _Program, *, is_live: bool) -> None:
     try:
         module = types.ModuleType("candidate")
         sys.modules["candidate"] = module
-        source = program.decode("utf-8", "surrogatepass")
-        # without the __future__ flags of this file
-        code = compile(source, "<candidate>", "exec", dont_inherit=True)
-        if entry == script.ENTRY_POINT:
+        code = candidate.code()
+        if candidate.entry == script.ENTRY_POINT:
             function = script.as_function(code)
         else:
             exec(code, module.__dict__)
-            function = module.__dict__[entry]
+            function = module.__dict__[candidate.entry]
     except BaseException as error:
         wire.write_frame(REQUESTS, b"L" + _names(error))
         return
@@ -326,7 +342,7 @@ def _candidate(entry: str, program: bytes, calls: list[Any], *, is_live: bool) -
         while True:
             call = wire.loads(wire.read_frame(ANSWERS))
             wire.write_frame(REQUESTS, b"V" + wire.dumps([_call(function, call)]))
-    outputs = [_call(function, call) for call in calls]
+    outputs = [_call(function, call) for call in candidate.calls]
     wire.write_frame(REQUESTS, b"V" + wire.dumps(outputs))
 
 
