@@ -18,7 +18,7 @@ def test_worked_example() -> None:
         if kind == "python":
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
-                exec(compile(body, str(PAGE), "exec"), scope)  # noqa: S102
+                exec(compile(body, str(PAGE), "exec"), scope)
             printed = out.getvalue()
         else:
             assert printed == body
