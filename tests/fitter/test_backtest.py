@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated import SIZES, fixed_tallies, hazards
+from simulated_families import SIZES, fixed_tallies, hazards
 
 from passuntil import Tally, fit_scaling_law
 from passuntil.errors import UsageError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 from scipy.special import logsumexp
-from simulated import SIZES, first_pass_tallies, fixed_tallies, hazards
+from simulated_families import SIZES, first_pass_tallies, fixed_tallies, hazards
 
 from passuntil import Tally, fit_scaling_law
 from passuntil.errors import EstimationError
