@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from textwrap import dedent
 import pytest
 
 from passuntil.checkers.code import CodeChecker, CodeLimits
+from passuntil.checkers.sandbox.worker import Answer, Problem
 from passuntil.errors import CheckerError, UsageError
 from passuntil.records import CodeTests, Completion, ExactAnswer, FinishReason, Instance, SampleKey
 
@@ -381,3 +383,44 @@ def test_threads_share_a_checker() -> None:
     assert checker.check(DOUBLE, completion("def f(n): return n * 2")).is_pass
     checker.close()
     assert not wrong
+
+
+def test_settling_changes_no_verdict_and_runs_less() -> None:
+    """Programs that do not compile, or are equal but for comments, are not run again."""
+    texts = [
+        "def f(n): return n * 2",
+        "def f(n): return 1",
+        "def f(n: return",
+        "def f(n): return f",
+    ]
+    with_notes = [f"# note {i}\n{text}\n\n# {i}\n" for i in range(3) for text in texts]
+    settling, running = CodeChecker(n_workers=1), CodeChecker(n_workers=1, settles=False)
+    ran: list[bytes] = []
+    worker = settling._all[0]
+    original = worker.run
+
+    def counted(problem: Problem, program: bytes, *, is_code: bool = False) -> Answer:
+        ran.append(program)
+        return original(problem, program, is_code=is_code)
+
+    worker.run = counted  # type: ignore[method-assign]
+    try:
+        for text in with_notes:
+            assert reason(settling, DOUBLE, text) == reason(running, DOUBLE, text)
+        # once each for what compiles, and every pass once more from its source
+        assert len(ran) == 3 + 3
+    finally:
+        settling.close()
+        running.close()
+
+
+def test_a_compile_worker_that_dies_is_replaced() -> None:
+    checker = CodeChecker(n_workers=1)
+    assert reason(checker, DOUBLE, "def f(n): return n * 2") == "pass"
+    compiler = checker._all[0]._compiler
+    assert compiler is not None
+    os.kill(compiler.pid, signal.SIGKILL)
+    # a crash of it is no verdict: the child compiles the source itself
+    assert reason(checker, DOUBLE, "def f(n): return n + n") == "pass"
+    assert reason(checker, DOUBLE, "def f(n): return n + ") == "error"
+    checker.close()

@@ -10,6 +10,7 @@ what it says of a pass is checked again from the source in a fresh child.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import marshal
 import os
@@ -32,6 +33,9 @@ def main(config: dict[str, Any]) -> None:
     """Serve until the request pipe closes."""
     del config
     set_undumpable()
+    # code objects form no cycles, and a collection would walk over all of them
+    gc.freeze()
+    gc.disable()
     wire.write_frame(ANSWERS, wire.dumps({"pid": os.getpid(), "uid": os.getuid()}))
     os.dup2(0, 1)
     os.dup2(0, 2)
