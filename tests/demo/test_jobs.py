@@ -13,12 +13,12 @@ from passuntil.config import bundled, load_job
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("name", "n_held_out"), [("demo", 1), ("pico", 2)])
-def test_job_matches_the_family(name: str, n_held_out: int) -> None:
+@pytest.mark.parametrize(("name", "n_models", "n_held_out"), [("demo", 6, 1), ("pico", 8, 2)])
+def test_job_matches_the_family(name: str, n_models: int, n_held_out: int) -> None:
     job = load_job(f"builtin:{name}")
     record = ROOT / "passuntil" / "demo" / "family" / "family.json"
     models = {model["name"]: model for model in json.loads(record.read_text())["models"]}
-    assert [model.name for model in job.family] == list(models)
+    assert len(job.family) == n_models
     for model in job.family:
         known = models[model.name]
         assert model.n_params == known["n_params"]
@@ -26,7 +26,9 @@ def test_job_matches_the_family(name: str, n_held_out: int) -> None:
         assert model.compute == pytest.approx(known["compute"], rel=1e-5)
         assert model.loss == known["loss"]
     by_size = sorted(job.family, key=lambda model: model.n_params)
-    assert [m.held_out for m in by_size] == [False] * (8 - n_held_out) + [True] * n_held_out
+    n_fitted = n_models - n_held_out
+    assert [m.held_out for m in by_size] == [False] * n_fitted + [True] * n_held_out
+    assert by_size[-1].n_params == max(model["n_params"] for model in models.values())
     assert job.stop_rule().min_samples == 100
 
 
