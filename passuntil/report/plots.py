@@ -153,8 +153,18 @@ def _scale_rates(axis: Axes, rows: Sequence[ModelRow]) -> None:
     greedy = [row.greedy for row in rows if row.greedy and row.greedy < 1]
     shown = _hazard(np.clip([*rates, *greedy], 1e-7, 0.999))
     axis.set_ylim(shown.min() - 0.25, shown.max() + 0.35)
-    axis.yaxis.set_major_locator(FixedLocator([float(_hazard(p)) for p in _PU_TICKS]))
+    axis.yaxis.set_major_locator(FixedLocator(_ticks(axis)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{np.exp(-np.exp(-y)):.3g}"))
+
+
+def _ticks(axis: Axes) -> list[float]:
+    """Return the ticks of PU that leave room for each other's labels, from the top down."""
+    low, high = axis.get_ylim()
+    chosen: list[float] = []
+    for place in (float(_hazard(p)) for p in reversed(_PU_TICKS)):
+        if low <= place <= high and (not chosen or chosen[-1] - place > 0.05 * (high - low)):
+            chosen.append(place)
+    return chosen
 
 
 def _draw_greedy(axis: Axes, rows: Sequence[ModelRow]) -> None:
