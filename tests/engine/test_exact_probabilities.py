@@ -29,7 +29,7 @@ DECODING = Decoding(max_tokens=12)
 
 @pytest.fixture(scope="module")
 def cases(model_folder: Path) -> list[tuple[Instance, float]]:
-    """The instances that the model passes most often, with their exact pass rates."""
+    """Instances that the model passes now and then, with their exact pass rates."""
     exact = ExactModel(model_folder)
     path = bundled("task")["pico-answer"]
     instances = load_task("pico-answer", path, "answers", None)
@@ -38,9 +38,9 @@ def cases(model_folder: Path) -> list[tuple[Instance, float]]:
         assert isinstance(instance.target, ExactAnswer)
         (answer,) = instance.target.accepted
         rates.append(exact.pass_rate(instance.prompt, answer, max_tokens=DECODING.max_tokens))
-    best = sorted(zip(instances, rates, strict=True), key=lambda pair: -pair[1])[:N_INSTANCES]
-    assert sum(rate for _, rate in best) * N_SAMPLES > 300, "too few passes for any power"
-    return best
+    # far from 0 and 1 the count tells most; chosen by the exact rate, not by what is sampled
+    chosen = sorted(zip(instances, rates, strict=True), key=lambda pair: abs(pair[1] - 0.3))
+    return chosen[:N_INSTANCES]
 
 
 def draw(
