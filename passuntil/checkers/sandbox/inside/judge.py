@@ -121,7 +121,10 @@ class _Judge:
         if operation in (b"P", b"I"):
             request = wire.loads(body)
             if operation == b"I":
-                self._problems[request["key"]] = _Problem.compiled(request)
+                problem = self._problems[request["key"]] = _Problem.compiled(request)
+                # imports of the test (numpy: 0.3 s) must not count as the first sample's time
+                with contextlib.suppress(BaseException):
+                    problem.run(lambda canonical: canonical)
                 return b"{}"
             return wire.dumps(self._prepare(request))
         key = int.from_bytes(body[:4], "little")
