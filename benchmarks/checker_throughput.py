@@ -223,7 +223,6 @@ def interleaved(
 
 def loops(checker: CodeChecker, n: int) -> dict[str, float]:
     """Compare a stream without and one with 1 % of samples that never end."""
-
     numbers = itertools.count(10**6)
 
     def stream(share: float) -> float:
