@@ -1,3 +1,4 @@
+# make install   only the environment
 # make demo   small models predict a bigger one, on this machine
 # make test   format, lint, types, layers and the whole test suite but its slow part
 # make slow   the slow part
@@ -8,10 +9,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test slow lint clean help
+.PHONY: install demo test slow lint clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/passuntil demo

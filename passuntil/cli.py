@@ -13,7 +13,7 @@ from rich.console import Console
 import passuntil
 from passuntil.config import Job, load_job
 from passuntil.doctor import examine
-from passuntil.errors import PassUntilError, UsageError
+from passuntil.errors import PassUntilError, RunInterrupted, UsageError
 from passuntil.fitter import backtest as run_backtest
 from passuntil.report.analysis import (
     print_backtest,
@@ -295,12 +295,15 @@ def main() -> None:
     """Run the command line; an error of ours is a message, not a traceback."""
     try:
         app()
+    except RunInterrupted as interrupted:
+        errors.print(f"Interrupted: {interrupted}.", highlight=False)
+        sys.exit(130)
     except PassUntilError as error:
         errors.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. Nothing judged is lost: the same command resumes.")
-        sys.exit(130)
+    except OSError as error:
+        errors.print(f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
 
 
 def _run(job: Job, folder: Path) -> None:
@@ -311,7 +314,7 @@ def _run(job: Job, folder: Path) -> None:
     plot = folder / "pu.png"
     report.plot(plot)
     summary = folder / "summary.json"
-    summary.write_text(json.dumps(report.to_json(), indent=1) + "\n")
+    summary.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
     console.print("\nWhere everything lies", style="bold")
     for what, path in (
         ("plot", plot),

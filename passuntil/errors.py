@@ -9,7 +9,8 @@ A message has three parts: what was got, what is allowed, what to do.
     │   └── NoIsolationError         code may not run here
     ├── LedgerError                  the record of a run could not be read or written
     │   └── LedgerBusyError          another driver holds the run
-    └── EstimationError              the data do not determine the number asked for
+    ├── EstimationError              the data do not determine the number asked for
+    └── RunInterrupted               a person asked a run to stop
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "LedgerError",
     "NoIsolationError",
     "PassUntilError",
+    "RunInterrupted",
     "UsageError",
     "nearest",
 ]
@@ -70,6 +72,10 @@ class EstimationError(PassUntilError):
     def __init__(self, message: str, *, partial: object | None = None) -> None:
         super().__init__(message)
         self.partial = partial
+
+
+class RunInterrupted(PassUntilError):  # noqa: N818  # not an error of anybody
+    """A person asked a run to stop; what was judged is in the ledger."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -75,13 +75,14 @@ def next_leases(instances: Sequence[Progress], *, room: int, capacity: int) -> l
     begun = [i for i in plan.open if instances[i].leased > 0]
     for i in begun:
         plan.lease_up_to(i, instances[i].state.rule.min_samples)
+    longest_span = SPAN_LIMIT * capacity
     for i in begun:
         state = instances[i].state
-        window = max(1, round(WINDOW_SHARE * expected_samples(state)))
+        window = min(longest_span, max(1, round(WINDOW_SHARE * expected_samples(state))))
         plan.lease_up_to(i, state.n_committed + window)
     for i in plan.open:
         plan.lease_up_to(i, instances[i].state.rule.min_samples)
-    plan.widen(SPAN_LIMIT * capacity)
+    plan.widen(longest_span)
     return plan.leases()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from passuntil.fitter import BacktestResult, EmergenceResult, ForecastScore, Plan
-from passuntil.report.tables import make_table
+from passuntil.report.tables import make_table, print_table
 from passuntil.report.words import count, model_size, percent, rate, rate_interval
 
 __all__ = ["print_backtest", "print_emergence", "print_plan_to_narrow", "print_scores"]
@@ -30,7 +30,7 @@ def print_backtest(console: Console, task: str, result: BacktestResult) -> None:
             f"{line.mean_interval_score:.3g}",
             f"{line.median_log_width:.3g}",
         )
-    console.print(table)
+    print_table(console, table)
     console.print("  Errors, scores and widths in log PU; smaller is better.", style="dim")
     for method, k, reason in result.skipped:
         console.print(f"  {method} from {k} sizes: {reason}", style="yellow", highlight=False)
@@ -48,7 +48,7 @@ def print_emergence(console: Console, task: str, result: EmergenceResult) -> Non
     for shape in result.shapes:
         left_out = "-" if shape.loo_score is None else f"{shape.loo_score:.3g}"
         table.add_row(shape.name, f"{shape.aicc:.2f}", left_out)
-    console.print(table)
+    print_table(console, table)
 
 
 def print_plan_to_narrow(console: Console, task: str, plan: Plan) -> None:
@@ -69,7 +69,7 @@ def print_plan_to_narrow(console: Console, task: str, plan: Plan) -> None:
             f"{option.log_width:.3g}",
             "no number does" if halve is None else count(halve),
         )
-    console.print(table)
+    print_table(console, table)
 
 
 def print_scores(console: Console, scores: Sequence[tuple[str, str, ForecastScore]]) -> None:

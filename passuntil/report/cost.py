@@ -10,7 +10,6 @@ from rich.table import Table
 
 from passuntil.config import Job
 from passuntil.report.words import count, model_size
-from passuntil.tasks import load_task
 
 __all__ = ["print_plan"]
 
@@ -35,7 +34,7 @@ def print_plan(console: Console, job: Job, folder: Path) -> None:
         table.add_column(name, justify="left" if name == "task" else "right")
     n_models = len(job.family)
     for task in job.tasks:
-        n = len(load_task(task.name, job.task_file(task), task.format, task.limit))
+        n = len(job.instances(task))
         decoding = job.decoding(task)
         most = n_models * n * job.budget
         table.add_row(

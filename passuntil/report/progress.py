@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from passuntil.config import Job, ModelSpec
+from passuntil.errors import RunInterrupted
 from passuntil.report.words import count
 from passuntil.runner.drive import Snapshot
 
@@ -31,8 +34,12 @@ class RunProgress:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._model = ""
         self._said = 0.0
+        self._is_interrupted = False
+        self._handler: Any = None
 
     def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -44,6 +51,13 @@ class RunProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._live.stop()
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        """Stop at the next safe place; a second Ctrl-C stops at once."""
+        self._is_interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def on_model(self, model: ModelSpec, n_done: int, n_models: int) -> None:
         """Announce a model."""
@@ -56,13 +70,21 @@ class RunProgress:
             self._console.print(f"{self._model}: starting the engine", highlight=False)
 
     def on_progress(self, snapshot: Snapshot) -> None:
-        """Show where the model stands."""
+        """Show where the model stands.
+
+        Raises
+        ------
+        RunInterrupted
+            Ctrl-C was pressed.
+        """
+        if self._is_interrupted:
+            raise RunInterrupted("stopped by Ctrl-C; the same command goes on from here")
         if self._console.is_terminal:
             self._live.update(self._table(snapshot), refresh=True)
             return
         now = time.monotonic()
-        is_last = not any(run.is_open for run in snapshot.instances)
-        if is_last or now - self._said >= _PLAIN_INTERVAL_S:
+        is_last = not (any(run.is_open for run in snapshot.instances) or snapshot.backlog)
+        if (is_last and snapshot.n_in_engine == 0) or now - self._said >= _PLAIN_INTERVAL_S:
             self._said = now
             n_closed = sum(run.state.is_closed for run in snapshot.instances)
             self._console.print(

@@ -95,21 +95,23 @@ def summarise(
 def _row(model: ModelSpec, record: TaskRecord, confidence_level: float) -> ModelRow:
     instances = list(record.instances.values())
     outcomes = Counter(instance.state.tally().outcome for instance in instances)
+    aborted = [n for n in record.faults if not record.instances[n].state.is_closed]
     reasons: Counter[str] = Counter()
     for instance in instances:
         reasons.update(instance.fail_reasons)
-    tallies = record.tallies
     return ModelRow(
         model=model.name,
         n_params=model.n_params,
         held_out=model.held_out,
-        pu=measure_pu(tallies, confidence_level=confidence_level) if tallies else None,
+        pu=measure_pu(record.tallies, confidence_level=confidence_level)
+        if record.is_begun
+        else None,
         greedy=record.greedy_score,
         n_instances=len(instances),
         n_passed=outcomes[Outcome.STOPPED] + outcomes[Outcome.FLOOR_REACHED],
         n_censored=outcomes[Outcome.CENSORED],
-        n_open=outcomes[Outcome.OPEN] - len(record.faults),
-        n_aborted=len(record.faults),
+        n_open=outcomes[Outcome.OPEN] - len(aborted),
+        n_aborted=len(aborted),
         passes=sum(instance.state.n_passes for instance in instances),
         trials=sum(instance.state.n_committed for instance in instances),
         n_tokens=sum(instance.n_tokens for instance in instances),

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from passuntil.fitter import Prediction, ScalingFit
@@ -21,6 +22,7 @@ __all__ = [
     "print_fit",
     "print_forecasts",
     "print_prediction",
+    "print_table",
     "print_task",
 ]
 
@@ -39,7 +41,7 @@ def print_task(console: Console, summary: TaskSummary, run: RunRecord) -> None:
     )
     for row in summary.rows:
         table.add_row(*_cells(row), style="bold" if row.held_out else None)
-    console.print(table)
+    print_table(console, table)
     if any(row.held_out for row in summary.rows):
         console.print("  * held out: forecast from the others, then sampled.", style="dim")
     labels = {row.pu.label for row in summary.rows if row.pu is not None and row.pu.value}
@@ -50,6 +52,19 @@ def print_task(console: Console, summary: TaskSummary, run: RunRecord) -> None:
         console.print(f"  Caution: {caution}.", style="yellow", highlight=False)
     for row in summary.rows:
         _print_unfinished(console, row)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print at the table's own width: a narrow terminal breaks lines, but no number is cut."""
+    unbounded = console.options.update(width=10_000)
+    width = Measurement.get(console, unbounded, table).maximum
+    wide = Console(
+        file=console.file,
+        width=max(console.width, width),
+        force_terminal=console.is_terminal,
+        no_color=console.no_color,
+    )
+    wide.print(table)
 
 
 def make_table(title: str, *, left: Sequence[str], right: Sequence[str]) -> Table:
@@ -140,7 +155,7 @@ def print_forecasts(console: Console, forecasts: Sequence[GradedForecast]) -> No
                 {True: "yes", False: "no", None: "-"}[method.is_covered],
                 style="bold" if method.name == graded.headline else None,
             )
-    console.print(table)
+    print_table(console, table)
     for graded in forecasts:
         console.print(
             f"  {graded.task}: {graded.path} (tallies {graded.tallies_sha256[:12]}, "

@@ -156,9 +156,10 @@ def score_file(
         (task,) = run.task_names(sealed.task)
         name = _measured_model(run, sealed, model)
         record = run.tasks[name, task]
-        if not record.is_begun:
+        if not record.is_complete:
             raise EstimationError(
-                f"{task}: got no samples of {name}; allowed: at least one; run the job first."
+                f"{task}: got unfinished instances of {name}; allowed: all judged; run the job to "
+                "its end first."
             )
         scores.append((task, name, score(sealed, record.tallies)))
     return scores

@@ -198,7 +198,8 @@ class Drive:
         else:
             self._n_samples += 1
         if judgement.error is not None:
-            self._drop(run, run.abort(judgement.error))
+            if not is_greedy:  # an unjudged greedy completion is drawn again by the next start
+                self._drop(run, run.abort(completion, judgement.error))
         elif verdict is not None and is_greedy:
             instance = run.instance
             self._greedy.append(

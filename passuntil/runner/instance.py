@@ -78,9 +78,7 @@ class InstanceRun:
     def take(self, completion: Completion, verdict: Verdict) -> Set[int]:
         """Take a verdict; return the indices in the engine that it made useless."""
         index = completion.key.index
-        if self.fault is not None:
-            return frozenset()
-        if index > self.state.limit:
+        if self.fault is not None or index > self.state.limit:
             self.add_overrun(1, completion.n_tokens)
             return frozenset()
         self._ahead[index] = _Judged(
@@ -95,9 +93,17 @@ class InstanceRun:
             self.add_overrun(1, self._ahead.pop(late).n_tokens)
         return {i for i in self.in_engine if i > self.state.limit}
 
-    def abort(self, fault: CheckerError) -> Set[int]:
-        """Stop sampling after a checker fault; return the indices in the engine."""
-        self.fault = self.fault or fault
+    def abort(self, completion: Completion, fault: CheckerError) -> Set[int]:
+        """Stop sampling after a checker fault; return the indices in the engine.
+
+        A fault on a sample beyond the stop harms nothing.
+        """
+        self.add_overrun(1, completion.n_tokens)
+        if not self.is_open or completion.key.index > self.state.limit:
+            return frozenset()
+        self.fault = fault
+        for judged in self._ahead.values():
+            self.add_overrun(1, judged.n_tokens)
         self._ahead.clear()
         return set(self.in_engine)
 

@@ -81,9 +81,8 @@ class TaskRecord:
 
     @property
     def tallies(self) -> list[Tally]:
-        """One tally per instance that has samples, in task order."""
-        tallies = (record.state.tally() for record in self.instances.values())
-        return [tally for tally in tallies if tally.trials > 0]
+        """One tally per instance in task order, so that models pair; open where none was judged."""
+        return [record.state.tally() for record in self.instances.values()]
 
     @property
     def is_begun(self) -> bool:
@@ -94,6 +93,13 @@ class TaskRecord:
     def is_complete(self) -> bool:
         """Whether every instance is closed."""
         return all(record.state.is_closed for record in self.instances.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is sampled any more: every instance is closed or aborted."""
+        return all(
+            record.state.is_closed or name in self.faults for name, record in self.instances.items()
+        )
 
     @property
     def greedy_score(self) -> float | None:
@@ -181,14 +187,14 @@ class RunRecord:
     def family(
         self, task: str, *, include_held_out: bool = False
     ) -> tuple[list[ModelSpec], list[list[Tally]]]:
-        """Return the models with samples on a task, smallest first, and the tallies of each.
+        """Return the models that are finished on a task, smallest first, and their tallies.
 
         Held-out models are left out unless asked for.
         """
         models, tallies = [], []
         for model in sorted(self.job.family, key=lambda model: model.n_params):
             record = self.tasks[model.name, task]
-            if record.is_begun and (include_held_out or not model.held_out):
+            if record.is_finished and record.is_begun and (include_held_out or not model.held_out):
                 models.append(model)
                 tallies.append(record.tallies)
         return models, tallies

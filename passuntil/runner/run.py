@@ -23,7 +23,6 @@ from passuntil.runner.instance import InstanceRun
 from passuntil.runner.record import LEDGER_FILE, InstanceRecord, fold
 from passuntil.runner.sealed import seal_forecasts
 from passuntil.stopping import InstanceState
-from passuntil.tasks import load_task
 
 __all__ = ["Observer", "run_job", "start_vllm"]
 
@@ -90,17 +89,14 @@ def run_job(
     EngineError, CheckerError, LedgerError
         From the hands. What was judged before is in the ledger; the same call goes on from there.
     """
-    instances = [
-        instance
-        for task in job.tasks
-        for instance in load_task(task.name, job.task_file(task), task.format, task.limit)
-    ]
+    instances = [instance for task in job.tasks for instance in job.instances(task)]
     folder.mkdir(parents=True, exist_ok=True)
     ledger = SqliteLedger(folder / LEDGER_FILE)
     try:
         _write_job(job, ledger, instances, folder)
         checkers = make_checkers(job)
-        with CheckerPool(checkers, retries=job.checker.retries) as pool:
+        # the drive bounds what waits; see passuntil.runner.drive
+        with CheckerPool(checkers, retries=job.checker.retries, max_backlog=1 << 20) as pool:
             _write_checkers(ledger, checkers, folder)
             for instance in instances:
                 checkers[instance.task].prepare(instance)
@@ -118,9 +114,9 @@ def run_job(
 
 
 def _write_job(job: Job, ledger: SqliteLedger, instances: Sequence[Instance], folder: Path) -> None:
-    """Record the job on the first start; afterwards insist that it is the same."""
+    """Record the job. Once samples are judged, what decides them may no longer change."""
     meta = ledger.read_meta("job")
-    if meta is not None:
+    if meta is not None and _has_samples(ledger):
         recorded: Any = meta["job"]
         differences = diff_jobs(recorded, job.to_json())
         if differences:
@@ -129,7 +125,6 @@ def _write_job(job: Job, ledger: SqliteLedger, instances: Sequence[Instance], fo
                 f"run {folder}: got a job that differs from the one it was begun with; allowed: "
                 f"the same one; choose another folder with -o, or change back:\n  {lines}"
             )
-        return
     by_task: dict[str, list[str]] = {task.name: [] for task in job.tasks}
     for instance in instances:
         by_task[instance.task].append(instance.id)
@@ -146,6 +141,10 @@ def _write_job(job: Job, ledger: SqliteLedger, instances: Sequence[Instance], fo
             "command": sys.argv,
         },
     )
+
+
+def _has_samples(ledger: SqliteLedger) -> bool:
+    return any(True for _ in ledger.greedy()) or any(True for _ in ledger.blocks())
 
 
 def _write_checkers(ledger: SqliteLedger, checkers: Mapping[str, Checker], folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from passuntil.config import Job, ModelSpec
-from passuntil.errors import EstimationError, LedgerError
+from passuntil.errors import CheckerError, EstimationError, LedgerError
 from passuntil.fitter import fit_scaling_law, seal, tallies_digest
 from passuntil.fitter.scaling_law import FITS
 from passuntil.runner.record import RunRecord
@@ -31,7 +31,7 @@ HEADLINE: Final = "combined"
 
 def forecast_path(folder: Path, model: str, task: str) -> Path:
     """Return where the forecast of a model on a task lies."""
-    return folder / "forecasts" / f"{model}.{task}.json"
+    return folder / "forecasts" / model / f"{task}.json"
 
 
 def seal_forecasts(job: Job, folder: Path, model: ModelSpec) -> list[Path]:
@@ -52,10 +52,24 @@ def seal_forecasts(job: Job, folder: Path, model: ModelSpec) -> list[Path]:
     run = RunRecord.load(folder)
     # a model that was sampled already can only be fitted to, not forecast
     missing = {t: path for t, path in missing.items() if not run.tasks[model.name, t].is_begun}
+    for task in missing:
+        _require_complete(run, task)
     for task, path in missing.items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, _forecast(run, model, task))
     return list(missing.values())
+
+
+def _require_complete(run: RunRecord, task: str) -> None:
+    """Refuse to seal from tallies that a retry would change."""
+    for model in run.job.family:
+        record = run.tasks[model.name, task]
+        if not model.held_out and not record.is_complete:
+            faults = "; ".join(f"{name}: {fault}" for name, fault in record.faults.items())
+            raise CheckerError(
+                f"forecast of {task}: got unfinished instances of {model.name} ({faults}); "
+                "allowed: all of them judged; mend the checker and run the same command again."
+            )
 
 
 def _forecast(run: RunRecord, model: ModelSpec, task: str) -> dict[str, Any]:
@@ -97,7 +111,10 @@ def read_forecast(folder: Path, model: str, task: str) -> Mapping[str, Any] | No
         return None
     try:
         forecast: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
+        missing = {"methods", "measured_models", "headline", "tallies_sha256"} - set(forecast)
+        if missing:
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+    except (ValueError, TypeError) as error:
         raise LedgerError(
             f"forecast {path}: got {error}; allowed: the JSON that a run wrote; restore it from a "
             "copy, or delete it to lose the forecast."

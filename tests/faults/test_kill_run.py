@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from killing import finish, kill_repeatedly, start, wait_for_commit
+from killing import finish, kill_repeatedly, start, wait_for_verdicts
 
 from passuntil.config import load_job
 from passuntil.runner.record import RunRecord
@@ -55,7 +55,7 @@ def test_vllm_run_loses_nothing(tmp_path: Path, n_kills: int) -> None:
 
 def test_two_drivers_on_one_run(tmp_path: Path) -> None:
     first = start(SCRIPTED, tmp_path / "run", STEP_S)
-    wait_for_commit(tmp_path / "run", first)
+    wait_for_verdicts(tmp_path / "run", first, 0)
     second = start(SCRIPTED, tmp_path / "run", STEP_S)
     assert second.wait(timeout=60) != 0
     message = (tmp_path / "run" / "stderr").read_text()

@@ -181,17 +181,20 @@ class Faulty:
 def test_checker_fault_gives_the_instance_up_and_is_never_a_fail(tmp_path: Path) -> None:
     job = make_job(tmp_path, "budget=50", "greedy=false")
     broken = "pico-answer/3"
-    run_job(
-        job,
-        tmp_path / "run",
-        observer=Silent(),
-        make_sampler=scripted,
-        make_checkers=lambda job: {"answers": Faulty(broken)},
-    )
+    with pytest.raises(CheckerError, match="unfinished instances of small"):
+        run_job(
+            job,
+            tmp_path / "run",
+            observer=Silent(),
+            make_sampler=scripted,
+            make_checkers=lambda job: {"answers": Faulty(broken)},
+        )
+    assert not (tmp_path / "run" / "forecasts").exists()
     record = RunRecord.load(tmp_path / "run").tasks["small", "answers"]
     assert list(record.faults) == [broken]
     assert "broken pipe" in record.faults[broken]
     assert record.instances[broken].state.n_committed == 0
+    assert [t.trials for t in record.tallies][3] == 0, "models must pair instance by instance"
     others = [r for name, r in record.instances.items() if name != broken]
     assert all(
         r.state.tally() == Tally.censored(passes=0, trials=50, min_samples=20) for r in others

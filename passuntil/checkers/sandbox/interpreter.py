@@ -115,9 +115,12 @@ def discover(executable: str | None = None, packages: tuple[str, ...] = ()) -> I
     """
     base = getattr(sys, "_base_executable", None) or sys.executable
     executable = os.path.realpath(executable or base)
+    # vLLM sets it for its own process; nothing of it belongs into a jail
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     try:
         done = subprocess.run(
             [executable, "-I", "-S", "-c", _QUESTION, os.pathsep.join(sys.path), *packages],
+            env=environment,
             capture_output=True,
             timeout=60,
             check=True,

@@ -56,8 +56,17 @@ PROGRAMS = (
         """
 for path in ("/etc/passwd", "/etc/hostname", "/proc/1/environ", "/proc/self/mem", "/root/.bashrc"):
     attempt(path, open, path, "rb")
+import sys
+def list_more_than_the_way(folder):
+    # an interpreter below /home or /tmp shows the folders that lead to it, and nothing beside them
+    names = set(os.listdir(folder))
+    for shown in (os.__file__, sys.executable):
+        if shown.startswith(folder + "/"):
+            names.discard(shown[len(folder) + 1:].split("/")[0])
+    if not names:
+        raise FileNotFoundError(folder)
 for path in ("/home", "/proc", "/sys", "/tmp", "/etc"):
-    attempt(path, os.listdir, path)
+    attempt(path, list_more_than_the_way, path)
 """,
     ),
     _tries(
