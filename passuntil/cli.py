@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,8 +14,7 @@ from rich.console import Console
 import passuntil
 from passuntil.config import Job, load_job
 from passuntil.doctor import examine
-from passuntil.errors import PassUntilError, RunInterrupted, UsageError
-from passuntil.fitter import backtest as run_backtest
+from passuntil.errors import EstimationError, PassUntilError, RunInterrupted, UsageError
 from passuntil.report.analysis import (
     print_backtest,
     print_emergence,
@@ -28,6 +28,7 @@ from passuntil.report.tables import print_fit, print_prediction
 from passuntil.runner.analysis import (
     LAW,
     Covariate,
+    backtest_of,
     emergence_of,
     fit_task,
     plan_task,
@@ -50,6 +51,8 @@ console = Console()
 if not console.is_terminal:
     console.width = 110  # a log file has no width of its own
 errors = Console(stderr=True)
+
+Result = TypeVar("Result")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]
 Task = Annotated[str | None, typer.Option("--task", "-t", help="Only this task.")]
@@ -117,10 +120,11 @@ def fit(
 ) -> None:
     """Fit log(-log PU) against log n for each task."""
     record = RunRecord.load(run)
-    fits = {
-        name: fit_task(record, name, method=method, include_held_out=include_held_out)
-        for name in record.task_names(task)
-    }
+    fits = _each_task(
+        record,
+        task,
+        lambda name: fit_task(record, name, method=method, include_held_out=include_held_out),
+    )
     if as_json:
         _print_json({"fits": {name: found.to_json() for name, found in fits.items()}})
         return
@@ -147,10 +151,11 @@ def predict(
 ) -> None:
     """Predict the PU of a model of another size."""
     record = RunRecord.load(run)
-    fits = {
-        name: fit_task(record, name, method=method, include_held_out=include_held_out)
-        for name in record.task_names(task)
-    }
+    fits = _each_task(
+        record,
+        task,
+        lambda name: fit_task(record, name, method=method, include_held_out=include_held_out),
+    )
     if seal_to is not None:
         seal_fits(seal_to, fits, n_params, confidence_level=confidence_level)
     predictions = {name: found.predict(n_params, confidence_level) for name, found in fits.items()}
@@ -193,14 +198,9 @@ def backtest(
 ) -> None:
     """Forecast every measured size from the smaller ones, by every method and baseline."""
     record = RunRecord.load(run)
-    results = {}
-    for name in record.task_names(task):
-        models, tallies = record.family(name, include_held_out=True)
-        results[name] = run_backtest(
-            n_params=[m.n_params for m in models],
-            tallies=tallies,
-            confidence_level=confidence_level,
-        )
+    results = _each_task(
+        record, task, lambda name: backtest_of(record, name, confidence_level=confidence_level)
+    )
     if plot is not None:
         # half a second of import that tables do not need
         from passuntil.report.plots import plot_backtests  # noqa: PLC0415
@@ -225,10 +225,13 @@ def emergence(
 ) -> None:
     """Test whether a task bends: linear, sub-scaling, accelerated, or not enough data."""
     record = RunRecord.load(run)
-    results = {
-        name: emergence_of(record, name, covariate=covariate, confidence_level=confidence_level)
-        for name in record.task_names(task)
-    }
+    results = _each_task(
+        record,
+        task,
+        lambda name: emergence_of(
+            record, name, covariate=covariate, confidence_level=confidence_level
+        ),
+    )
     if as_json:
         _print_json({"emergence": {name: result.to_json() for name, result in results.items()}})
         return
@@ -253,17 +256,18 @@ def plan(
 ) -> None:
     """Say how many samples, on which model, would halve a forecast's interval."""
     record = RunRecord.load(run)
-    plans = {
-        name: plan_task(
+    plans = _each_task(
+        record,
+        task,
+        lambda name: plan_task(
             record,
             name,
             n_params,
             new_sizes=new_size or (),
             confidence_level=confidence_level,
             include_held_out=include_held_out,
-        )
-        for name in record.task_names(task)
-    }
+        ),
+    )
     if as_json:
         _print_json({"plans": {name: found.to_json() for name, found in plans.items()}})
         return
@@ -324,6 +328,24 @@ def _run(job: Job, folder: Path) -> None:
     ):
         console.print(f"  {what:15} {path}", highlight=False, soft_wrap=True)
     console.print(f"  {'again':15} passuntil show {folder}", highlight=False, soft_wrap=True)
+
+
+def _each_task(
+    record: RunRecord, only: str | None, compute: Callable[[str], Result]
+) -> dict[str, Result]:
+    """Compute something for every task; a task that cannot have it does not hide the others."""
+    found: dict[str, Result] = {}
+    failed: dict[str, EstimationError] = {}
+    for name in record.task_names(only):
+        try:
+            found[name] = compute(name)
+        except EstimationError as error:
+            failed[name] = error
+    if not found:
+        raise next(iter(failed.values()))
+    for name, failure in failed.items():
+        errors.print(f"{name}: {failure}", style="yellow", markup=False, highlight=False)
+    return found
 
 
 def _print_json(value: Any) -> None:

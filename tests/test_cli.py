@@ -72,6 +72,15 @@ def test_show_prints_tables_law_and_forecast(passuntil, finished_run: Path) -> N
         assert expected in out
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_number_is_cut_on_a_narrow_terminal(
+    passuntil, finished_run: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setattr(cli.console, "width", width)
+    _, narrow, _ = passuntil("show", finished_run)
+    assert "…" not in narrow
+
+
 def test_fit_and_predict_agree_with_the_library(passuntil, finished_run: Path) -> None:
     _, out, _ = passuntil("fit", finished_run, "--json", "--method", "ols")
     fit = json.loads(out)["fits"]["answers"]

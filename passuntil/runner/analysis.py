@@ -11,12 +11,14 @@ from typing import Final
 from passuntil.config import ModelSpec
 from passuntil.errors import EstimationError, UsageError, nearest
 from passuntil.fitter import (
+    BacktestResult,
     EmergenceResult,
     ForecastScore,
     Plan,
     ScalingFit,
     SealedForecast,
     as_family,
+    backtest,
     emergence,
     fit_scaling_law,
     plan,
@@ -26,7 +28,16 @@ from passuntil.fitter import (
 from passuntil.runner.record import RunRecord
 from passuntil.runner.sealed import write_json
 
-__all__ = ["LAW", "Covariate", "emergence_of", "fit_task", "plan_task", "score_file", "seal_fits"]
+__all__ = [
+    "LAW",
+    "Covariate",
+    "backtest_of",
+    "emergence_of",
+    "fit_task",
+    "plan_task",
+    "score_file",
+    "seal_fits",
+]
 
 # The law of the tables and the plot: one line with an exponent. Forecasts weigh several laws.
 LAW: Final = "mle"
@@ -57,6 +68,14 @@ def fit_task(
             "interval that means something); sample more models."
         )
     return fit_scaling_law(n_params=[m.n_params for m in models], tallies=tallies, method=method)
+
+
+def backtest_of(run: RunRecord, task: str, *, confidence_level: float) -> BacktestResult:
+    """Forecast every measured size of a task from the smaller ones, held-out models included."""
+    models, tallies = run.family(task, include_held_out=True)
+    return backtest(
+        n_params=[m.n_params for m in models], tallies=tallies, confidence_level=confidence_level
+    )
 
 
 def emergence_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import secrets
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import passuntil
 from passuntil.checkers.pool import CheckerPool
@@ -25,6 +26,9 @@ from passuntil.runner.sealed import seal_forecasts
 from passuntil.stopping import InstanceState
 
 __all__ = ["Observer", "run_job", "start_vllm"]
+
+# Read from each end of a weight file: retrained weights differ there, and 100 GB stay cheap.
+_DIGEST_BYTES: Final = 1 << 20
 
 
 class Observer(Protocol):
@@ -162,6 +166,19 @@ def _write_checkers(ledger: SqliteLedger, checkers: Mapping[str, Checker], folde
     ledger.write_meta("checkers", described)
 
 
+def _digest(model: Path) -> str:
+    """Return a SHA-256 of a model folder: names and sizes, and both ends of every file."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in model.iterdir() if p.is_file()):
+        size = path.stat().st_size
+        total.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            total.update(file.read(_DIGEST_BYTES))
+            file.seek(max(0, size - _DIGEST_BYTES))
+            total.update(file.read(_DIGEST_BYTES))
+    return total.hexdigest()
+
+
 class _Run:
     """The models of a job, one after the other."""
 
@@ -209,6 +226,7 @@ class _Run:
         if not greedy and not any(run.is_open for run in runs):
             return
         self._observer.on_model(model, n_done, len(job.family))
+        self._write_weights(model)
         with closing(self._make_sampler(job, model)) as sampler:
             # a list: a run that is resumed may go on with another version or device
             self._engines.setdefault(model.name, []).append(dict(sampler.provenance))
@@ -232,6 +250,20 @@ class _Run:
                 self._write_end(model.name, runs, drive)
                 raise
             self._write_end(model.name, runs, drive)
+
+    def _write_weights(self, model: ModelSpec) -> None:
+        """Record which weights are sampled; a run does not go on with others at the same path."""
+        location = self._job.model_location(model)
+        if not isinstance(location, Path):
+            return  # a hub id; its revision is part of the job
+        digest = _digest(location)
+        found: dict[str, Any] = dict(self._ledger.read_meta("weights") or {})
+        if found.setdefault(model.name, digest) != digest:
+            raise UsageError(
+                f"run {self._folder}: got other files in {location} than {model.name} was begun "
+                "with; allowed: the same; choose another folder with -o, or restore the model."
+            )
+        self._ledger.write_meta("weights", found)
 
     def _write_end(self, model: str, runs: Sequence[InstanceRun], drive: Drive) -> None:
         self._write_faults(model, runs)

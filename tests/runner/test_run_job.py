@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated import CHANCE, Silent, make_job, run, scripted
+from simulated import CHANCE, JOB, Silent, make_job, run, scripted
 
-from passuntil.errors import CheckerError, EngineError, UsageError
+from passuntil.config import bundled
+from passuntil.errors import CheckerError, EngineError, RunInterrupted, UsageError
 from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import SampleRequest
 from passuntil.records import Completion, Instance, Outcome, SampleKey, Tally, Verdict
+from passuntil.runner.drive import Snapshot
 from passuntil.runner.record import LEDGER_FILE, RunRecord, fold
 from passuntil.runner.run import run_job
 from passuntil.stopping import InstanceState, StopRule
@@ -219,3 +223,77 @@ def test_overrun_is_counted(tmp_path: Path) -> None:
     assert sum(r.overrun_samples for r in records) > 0
     censored = [r for r in records if r.state.tally().outcome is Outcome.CENSORED]
     assert all(r.overrun_samples == 0 for r in censored)
+
+
+class FaultyLate(Faulty):
+    """A checker whose faults come only beyond the floor, where easy instances are closed."""
+
+    def check(self, instance: Instance, completion: Completion) -> Verdict:
+        if completion.key.index > 20:
+            raise CheckerError("broken pipe")
+        return Verdict.passed()
+
+
+def test_fault_beyond_the_stop_harms_nothing(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "greedy=false")
+    run_job(
+        job,
+        tmp_path / "run",
+        observer=Silent(),
+        make_sampler=lambda j, m: scripted(j, m, capacity=300),
+        make_checkers=lambda job: {"answers": FaultyLate("")},
+    )
+    record = RunRecord.load(tmp_path / "run")
+    assert all(task.is_complete and not task.faults for task in record.tasks.values())
+
+
+def test_size_corrected_in_the_job_is_used(tmp_path: Path) -> None:
+    run(make_job(tmp_path), tmp_path / "run")
+    run(make_job(tmp_path, "family.small.n_params=21000"), tmp_path / "run")
+    assert RunRecord.load(tmp_path / "run").job.family[0].n_params == 21_000
+
+
+def test_other_weights_at_the_same_path_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(bundled("model")["pico-20k"], tmp_path / "model")
+    text = JOB.replace("builtin:pico-20k", "model")
+    job = make_job(tmp_path, text=text)
+    with pytest.raises(EngineError):
+        run_job(
+            job,
+            tmp_path / "run",
+            observer=Silent(),
+            make_sampler=lambda j, m: Dying(scripted(j, m), 30),
+        )
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError, match="other files"):
+        run(job, tmp_path / "run")
+
+
+def test_interrupt_keeps_what_was_judged(tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        def on_progress(self, snapshot: Snapshot) -> None:
+            if snapshot.n_samples > 200:
+                raise RunInterrupted("now")
+
+    job = make_job(tmp_path)
+    with pytest.raises(RunInterrupted):
+        run_job(
+            job,
+            tmp_path / "run",
+            observer=Interrupting(),
+            make_sampler=lambda j, m: Slow(scripted(j, m)),
+        )
+    records = RunRecord.load(tmp_path / "run").tasks.values()
+    assert sum(r.state.n_committed for t in records for r in t.instances.values()) > 100
+
+
+class Slow(Dying):
+    """A sampler slow enough that the display is called."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner, 10**9)
+
+    def step(self) -> list[Completion]:
+        time.sleep(0.02)
+        return super().step()
