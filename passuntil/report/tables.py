@@ -170,6 +170,9 @@ def print_checkers(console: Console, checkers: Mapping[str, Mapping[str, Any]]) 
     """Print how completions were judged."""
     for task, checker in checkers.items():
         words = ", ".join(f"{key} {value}" for key, value in checker.items() if _is_plain(value))
+        isolation = checker.get("isolation")
+        if isolation:
+            words += f", jail level {isolation['level']}"
         console.print(f"  {task}: {words}", style="dim", highlight=False)
 
 
