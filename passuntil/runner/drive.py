@@ -199,7 +199,7 @@ class Drive:
             self._n_samples += 1
         if judgement.error is not None:
             if not is_greedy:  # an unjudged greedy completion is drawn again by the next start
-                self._drop(run, run.abort(completion, judgement.error))
+                self._drop(run, run.take_fault(completion, judgement.error))
         elif verdict is not None and is_greedy:
             instance = run.instance
             self._greedy.append(

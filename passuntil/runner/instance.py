@@ -56,6 +56,7 @@ class InstanceRun:
         self.fault: CheckerError | None = None
         self._salt = self.key(0).seed(0)
         self._ahead: dict[int, _Judged] = {}
+        self._faults: dict[int, CheckerError] = {}  # indices without a verdict
         self._start = state.n_committed + 1
         self._n_tokens = self._overrun_samples = self._overrun_tokens = 0
         self._verdicts = bytearray()
@@ -88,18 +89,25 @@ class InstanceRun:
         self.state.observe(index, verdict.is_pass)
         self._commit()
         if self.state.limit == before:
-            return frozenset()
+            return self._abort_if_stuck()
         for late in [i for i in self._ahead if i > self.state.limit]:
             self.add_overrun(1, self._ahead.pop(late).n_tokens)
-        return {i for i in self.in_engine if i > self.state.limit}
+        return self._abort_if_stuck() or {i for i in self.in_engine if i > self.state.limit}
 
-    def abort(self, completion: Completion, fault: CheckerError) -> Set[int]:
-        """Stop sampling after a checker fault; return the indices in the engine.
+    def take_fault(self, completion: Completion, fault: CheckerError) -> Set[int]:
+        """Take a checker fault; return the indices in the engine that it made useless.
 
-        A fault on a sample beyond the stop harms nothing.
+        The instance is aborted when its judged prefix reaches the sample without a verdict; a
+        fault beyond the stop harms nothing.
         """
         self.add_overrun(1, completion.n_tokens)
-        if not self.is_open or completion.key.index > self.state.limit:
+        if self.is_open and completion.key.index <= self.state.limit:
+            self._faults[completion.key.index] = fault
+        return self._abort_if_stuck()
+
+    def _abort_if_stuck(self) -> Set[int]:
+        fault = self._faults.get(self.state.n_committed + 1)
+        if fault is None or not self.is_open:
             return frozenset()
         self.fault = fault
         for judged in self._ahead.values():
