@@ -82,10 +82,12 @@ class CombinedFit(PosteriorFit):
     parts: Mapping[str, Part]
     shares: Mapping[str, float]
 
-    @cached_property
+    @property
     def observations(self) -> Observations:
         """The evidence of each model on PU."""
-        return observe(self.family, guess_rate=self.guess_rate)
+        line = self.parts["mle"]
+        assert isinstance(line, LawFit), "the dataset's line is always in the pool"
+        return line.observations
 
     @cached_property
     def lack_of_fit(self) -> LackOfFit:
@@ -151,9 +153,10 @@ def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
     Instance laws need the same instances under every model and no guess rate; otherwise the pool
     has the dataset's laws only.
     """
-    parts = _fit_parts(family, guess_rate)
+    observations = observe(family, guess_rate=guess_rate)
+    parts = _fit_parts(family, guess_rate, observations)
     k = len(family)
-    rolling, n_origins = _rolling_scores(family, guess_rate)
+    rolling, n_origins = _rolling_scores(family, observations)
     shares: dict[str, float] = {}
     for group in _footings(parts):
         scores = [
@@ -174,8 +177,7 @@ def _footings(parts: Mapping[str, object]) -> list[list[str]]:
     return [group for group in both if group[0] in parts]
 
 
-def _fit_parts(family: Family, guess_rate: float) -> dict[str, Part]:
-    observations = observe(family, guess_rate=guess_rate)
+def _fit_parts(family: Family, guess_rate: float, observations: Observations) -> dict[str, Part]:
     if not observations.has_peak.any():
         raise EstimationError(
             "combined: got no model with a pass rate inside (g, 1); allowed: at least one; sample "
@@ -195,9 +197,8 @@ def _fit_parts(family: Family, guess_rate: float) -> dict[str, Part]:
     return parts
 
 
-def _rolling_scores(family: Family, guess_rate: float) -> tuple[dict[str, float], int]:
+def _rolling_scores(family: Family, observations: Observations) -> tuple[dict[str, float], int]:
     """Return the sum over origins k >= 3 of each shape's log density of the next measured F."""
-    observations = observe(family, guess_rate=guess_rate)
     x = np.log(family.n_params)
     scores = dict.fromkeys(SHAPES, 0.0)
     n_origins = 0
