@@ -89,7 +89,9 @@ def run(
             if method in ("hierarchical", "unbiased"):
                 interval = rate.confidence_interval(0.9)
                 covered = float(interval.low <= truth <= interval.high)
-                width = float(np.log(interval.high / interval.low))
+                # no pass within any floor: an unbiased estimate of 0, and an end at 0
+                is_open = interval.low == 0
+                width = np.inf if is_open else float(np.log(interval.high / interval.low))
             logs.setdefault(method, []).append((rate.value / truth, covered, width))
     out = {"samples": {"mean": float(np.mean(samples))}}
     for method, rows in logs.items():
