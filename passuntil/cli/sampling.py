@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from passuntil.report.cost import print_plan
 from passuntil.report.profile import print_profile
 from passuntil.report.progress import RunProgress
 from passuntil.report.run import RunReport
+from passuntil.runner.engine import start_vllm
 from passuntil.runner.record import RunRecord
 from passuntil.runner.run import run_job
 
@@ -40,7 +42,10 @@ def run(
         ),
     ] = False,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Print where the time went, as `show --profile`.")
+        bool,
+        typer.Option(
+            "--profile", help="Look into engine steps too; print where the time went at the end."
+        ),
     ] = False,
 ) -> None:
     """Sample a job, judge, and report. The same command resumes an interrupted run."""
@@ -50,7 +55,7 @@ def run(
     if dry_run:
         print_plan(console, resolved, folder)
         return
-    _run(resolved, folder)
+    _run(resolved, folder, times_steps=profile)
     if profile:
         print_profile(console, RunRecord.load(folder))
 
@@ -65,9 +70,10 @@ def demo(
     console.print("  the full job    passuntil run builtin:pico", highlight=False)
 
 
-def _run(job: Job, folder: Path) -> None:
+def _run(job: Job, folder: Path, *, times_steps: bool = False) -> None:
+    make_sampler = partial(start_vllm, times_steps=times_steps)
     with RunProgress(job, console) as progress:
-        run_job(job, folder, observer=progress)
+        run_job(job, folder, observer=progress, make_sampler=make_sampler)
     report = RunReport.of(RunRecord.load(folder))
     report.print(console)
     plot = folder / "pu.png"

@@ -13,6 +13,8 @@ from passuntil.runner.record import RunRecord
 
 __all__ = ["print_profile"]
 
+_TOLD_APART = (Phase.SAMPLING, Phase.SCHEDULING, Phase.DETOKENISING)
+
 
 def print_profile(console: Console, run: RunRecord) -> None:
     """Print the driver's phases per model, which add up to all its time, and the checks beside."""
@@ -42,14 +44,18 @@ def print_profile(console: Console, run: RunRecord) -> None:
     console.print(table)
     console.print(
         "Checks run in threads beside the driver; cheap ones are part of handing over. "
-        "Detokenising is part of the engine step. What a killed start had in flight is in no "
-        "count.",
+        "Sampling, scheduling and detokenising are parts of the engine's work, told apart by "
+        "`run --profile`; without, the engine step holds them (-). On a GPU, sampling is the time "
+        "to launch it: what it takes there is in the engine step. What a killed start had in "
+        "flight is in no count.",
         highlight=False,
     )
 
 
 def _share(profile: Mapping[str, Any], phase: Phase) -> str:
     seconds = profile["seconds"]
+    if phase in _TOLD_APART and phase.value not in seconds:
+        return "-"
     return f"{100 * seconds.get(phase.value, 0.0) / max(sum(seconds.values()), 1e-9):.1f} %"
 
 

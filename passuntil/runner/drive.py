@@ -14,7 +14,7 @@ from passuntil.planning import Progress, interleave, next_leases
 from passuntil.ports import Decoding, GreedyResult, Ledger, Sampler, SampleRequest
 from passuntil.records import Instance, SampleKey
 from passuntil.runner.instance import InstanceRun
-from passuntil.runner.profile import Phase, Stopwatch
+from passuntil.runner.profile import Phase, SplitsSteps, Stopwatch
 from passuntil.steering import Goal, Steering
 
 __all__ = ["Drive", "Snapshot"]
@@ -113,6 +113,7 @@ class Drive:
         self._greedy: list[GreedyResult] = []
         self._decodings = decodings
         self._sampler = sampler
+        self._splitter = sampler if isinstance(sampler, SplitsSteps) else None
         self._pool = pool
         self._ledger = ledger
         self._run_seed = run_seed
@@ -151,6 +152,8 @@ class Drive:
         """Advance the engine and pass on what it finished."""
         completions = self._sampler.step()
         self.watch.lap(Phase.ENGINE)
+        if self._splitter is not None:
+            self.watch.split(Phase.ENGINE, self._splitter.take_step_parts())
         for completion in completions:
             self._n_in_engine -= 1
             self._n_tokens += completion.n_tokens

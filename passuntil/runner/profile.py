@@ -6,22 +6,29 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 from passuntil.checkers.pool import BatchChecker
 from passuntil.errors import CheckerError
 from passuntil.ports import Checker
 from passuntil.records import Completion, Instance, Verdict
 
-__all__ = ["Phase", "Stopwatch", "TimedChecker", "add_profiles", "timed"]
+__all__ = ["Phase", "SplitsSteps", "Stopwatch", "TimedChecker", "add_profiles", "timed"]
 
 
 class Phase(StrEnum):
-    """What the driver's thread is busy with; one at a time, so that the shares add up to 1."""
+    """What the driver's thread is busy with; one at a time, so that the shares add up to 1.
+
+    Sampling, the engine's scheduling and detokenising are in the engine step unless the sampler
+    tells them apart (`SplitsSteps`).
+    """
 
     PLAN = "planning"
     SUBMIT = "submitting"
     ENGINE = "engine step"
+    SAMPLING = "sampling"
+    SCHEDULING = "scheduling"
+    DETOKENISING = "detokenising"
     HAND_OVER = "handing over"
     VERDICTS = "taking verdicts"
     ABORT = "aborting"
@@ -53,6 +60,21 @@ class Stopwatch:
         now = time.perf_counter()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now
+
+    def split(self, whole: Phase, parts: Mapping[str, float]) -> None:
+        """Count seconds that lie within a phase to others instead."""
+        for part, seconds in parts.items():
+            self.seconds[whole] = self.seconds.get(whole, 0.0) - seconds
+            self.seconds[Phase(part)] = self.seconds.get(Phase(part), 0.0) + seconds
+
+
+@runtime_checkable
+class SplitsSteps(Protocol):
+    """A sampler that can tell what its steps are made of."""
+
+    def take_step_parts(self) -> Mapping[str, float]:
+        """Return seconds since the last call by the value of a `Phase`; none if not asked to."""
+        ...
 
 
 class TimedChecker:

@@ -43,6 +43,7 @@ except ImportError as error:
 from passuntil.errors import EngineError, UsageError
 from passuntil.ports import Decoding, SampleRequest
 from passuntil.records import Completion, FinishReason, SampleKey
+from passuntil.sampler.step_parts import StepParts
 
 __all__ = ["VllmSampler", "engine_arguments"]
 
@@ -111,6 +112,8 @@ class VllmSampler:
     cpu_threads : int, optional
         Threads of the computation on a CPU; by default torch's own choice. One is fastest for
         models of a few million parameters, and leaves the other cores to the checkers.
+    times_steps : bool
+        Tell apart what steps are made of, for `take_step_parts`; a few clock readings a step.
 
     Raises
     ------
@@ -134,6 +137,7 @@ class VllmSampler:
         tensor_parallel_size: int = 1,
         trust_remote_code: bool = False,
         cpu_threads: int | None = None,
+        times_steps: bool = False,
     ) -> None:
         if current_platform.is_cpu() and cpu_threads is not None:
             torch.set_num_threads(cpu_threads)
@@ -168,6 +172,9 @@ class VllmSampler:
         self._prompts: dict[str, tuple[list[int], int, str]] = {}
         self._in_flight: dict[str, SampleRequest] = {}
         self._parameters = lru_cache(_parameters)
+        self._parts = StepParts(self._engine, vllm.__version__) if times_steps else None
+        if self._parts is not None:
+            self._decode = self._parts.timed("detokenising", self._decode)  # type: ignore[method-assign]
         self._provenance = {
             "engine": "vllm",
             "vllm": vllm.__version__,
@@ -239,6 +246,10 @@ class VllmSampler:
         for name in names:
             del self._in_flight[name]
         return n_tokens
+
+    def take_step_parts(self) -> Mapping[str, float]:
+        """Return seconds of steps by part since the last call; none without `times_steps`."""
+        return {} if self._parts is None else self._parts.take()
 
     def close(self) -> None:
         """Free the engine. Idempotent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,25 @@ def test_prompt_beyond_the_context_is_refused_whole(sampler: VllmSampler) -> Non
 def test_missing_model_is_an_engine_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="did not start"):
         VllmSampler(tmp_path / "nothing-here")
+
+
+def test_steps_are_told_apart_only_when_asked(sampler: VllmSampler, model_folder: Path) -> None:
+    decoding = Decoding(max_tokens=24)
+    plain = drain(sampler, [request(i, decoding, seed=i) for i in range(1, 65)])
+    assert sampler.take_step_parts() == {}
+    timed = VllmSampler(
+        model_folder, dtype="float32", max_num_seqs=128, cpu_threads=1, times_steps=True
+    )
+    try:
+        begin = time.perf_counter()
+        found = drain(timed, [request(i, decoding, seed=i) for i in range(1, 65)])
+        elapsed = time.perf_counter() - begin
+        parts = timed.take_step_parts()
+        assert timed.take_step_parts() == {}
+    finally:
+        timed.close()
+    assert {k: c.token_ids for k, c in found.items()} == {k: c.token_ids for k, c in plain.items()}
+    assert set(parts) == {"sampling", "scheduling", "detokenising"}
+    assert all(seconds > 0 for seconds in parts.values())
+    assert sum(parts.values()) < elapsed
+    assert parts["sampling"] > 0.02 * elapsed  # 64 rows with a generator each

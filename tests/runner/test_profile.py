@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
-from simulated import make_job, run
+from simulated import Silent, make_job, run, scripted
 
 from passuntil.checkers.exact import ExactChecker
 from passuntil.errors import CheckerError
@@ -15,6 +16,7 @@ from passuntil.records import Completion, FinishReason, Instance, SampleKey, Ver
 from passuntil.report.profile import print_profile
 from passuntil.runner.profile import Phase, Stopwatch, TimedChecker, add_profiles, timed
 from passuntil.runner.record import RunRecord
+from passuntil.runner.run import run_job
 
 
 class Slow:
@@ -110,3 +112,40 @@ def test_a_shared_checker_stays_shared() -> None:
     shared = Slow()
     wrapped = timed({"a": shared, "b": shared})  # type: ignore[dict-item]
     assert wrapped["a"] is wrapped["b"]
+
+
+class Splitting:
+    """A sampler that spends two thirds of a step on sampling."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def step(self) -> Any:
+        time.sleep(0.003)
+        return self._inner.step()
+
+    def take_step_parts(self) -> dict[str, float]:
+        return {"sampling": 0.002}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_parts_of_a_step_are_taken_out_of_it(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "budget=40")
+    run_job(
+        job,
+        tmp_path / "run",
+        observer=Silent(),
+        make_sampler=lambda j, m: Splitting(scripted(j, m)),
+    )
+    record = RunRecord.load(tmp_path / "run")
+    seconds = record.profiles["small"]["seconds"]
+    assert seconds["engine step"] > 0
+    assert seconds["sampling"] > 0
+    assert sum(seconds.values()) == pytest.approx(record.speeds["small"]["seconds"], rel=0.05)
+    console = Console(width=120, record=True)
+    print_profile(console, record)
+    rows = {line[:20].strip(): line for line in console.export_text().splitlines()}
+    assert "%" in rows["sampling"]
+    assert "%" not in rows["detokenising"]
