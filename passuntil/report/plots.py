@@ -120,8 +120,8 @@ def _draw_task(
 
 
 def _hazard(rate: Any) -> Any:
-    """Return -F, so that up is better."""
-    return -np.log(-np.log(rate))
+    """Return -F, so that up is better; rates of 0 and 1, which have none, stay on the page."""
+    return -np.log(-np.log(np.clip(rate, 1e-9, 1 - 1e-9)))
 
 
 def _draw_law(axis: Axes, fit: ScalingFit, sizes: Any) -> None:
@@ -147,13 +147,13 @@ def _draw_measured(axis: Axes, rows: Sequence[ModelRow], color: str, label: str)
     limit_label = "nothing passed: upper limit of PU"
     for row in rows:
         assert row.pu is not None
-        if row.pu.value is None:  # nothing passed
+        if not row.pu.value:  # nothing passed, or every exact rate is 0
             high = _hazard(row.pu.high)
             axis.plot(row.n_params, high, "v", color=color, fillstyle="none", label=limit_label)
             limit_label = "_nolegend_"
             continue
         middle = _hazard(row.pu.value)
-        low, high = _hazard(max(row.pu.low, 1e-9)), _hazard(min(row.pu.high, 1 - 1e-9))
+        low, high = _hazard(row.pu.low), _hazard(row.pu.high)
         axis.errorbar(
             row.n_params,
             middle,
@@ -172,7 +172,7 @@ def _draw_forecast(axis: Axes, graded: GradedForecast) -> None:
         if method.name != graded.headline or method.value is None:
             continue
         x = graded.n_params * 1.06  # beside the measured point, not under it
-        ends = [_hazard(min(max(p, 1e-9), 1 - 1e-9)) for p in (method.low, method.high)]
+        ends = [_hazard(method.low), _hazard(method.high)]
         axis.plot([x, x], ends, color=_HELD_OUT, alpha=0.45, linewidth=5, solid_capstyle="butt")
         axis.plot(
             x,
