@@ -1,18 +1,24 @@
 """A run with real jails to be killed, whole or in parts.
 
 python code_target.py FOLDER SECONDS_PER_STEP BUDGET
+
+Writes "PID ROLE" of every jailed process to FOLDER/roles, so that a killer can choose by role.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
 
 from kill_target import Slow
 from simulated import Silent
 
+from passuntil.checkers.sandbox import worker
+from passuntil.checkers.sandbox.jail import JailedProcess
+from passuntil.checkers.sandbox.plan import JailPlan
 from passuntil.config import load_job
 from passuntil.records import CodeTests, SampleKey
 from passuntil.runner import drive
@@ -26,7 +32,7 @@ family:
 tasks:
   - {{name: code, path: "builtin:pico-code", format: humaneval, limit: 4}}
 greedy: false
-min_samples: 40
+min_samples: {floor}
 budget: {budget}
 checker: {{workers: 2}}
 """
@@ -40,12 +46,27 @@ WRONG = (
 )
 
 
+def note_roles(path: Path) -> None:
+    """Have every jailed process noted once it is up."""
+
+    def start(plan: JailPlan, role: str) -> JailedProcess:
+        process = JailedProcess(plan, role)
+        with path.open("a") as file:
+            file.write(f"{process.pid} {role}\n")
+        return process
+
+    started: Any = start
+    worker.JailedProcess = started
+
+
 def main() -> None:
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
+    note_roles(folder / "roles")
     drive._FLUSH_INTERVAL_S = 0.02  # many transactions to be killed in
     job_file = folder / "job.yaml"
-    job_file.write_text(JOB.format(budget=sys.argv[3]))
+    budget = int(sys.argv[3])
+    job_file.write_text(JOB.format(budget=budget, floor=budget // 3))
     job = load_job(str(job_file))
     right = {i.id: i.target for i in job.instances("code")}
 

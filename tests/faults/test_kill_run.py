@@ -38,7 +38,9 @@ def test_vllm_run_loses_nothing(tmp_path: Path, n_kills: int) -> None:
     """
     pytest.importorskip("vllm", reason="vLLM is not installed: run `make`")
     folder = tmp_path / "killed"
-    assert kill_repeatedly(VLLM, folder, n_kills=n_kills, longest_s=0.8) > 0
+    n = kill_repeatedly(VLLM, folder, n_kills=n_kills, longest_s=0.8)
+    print(f"killed {n} times")
+    assert n >= min(n_kills, 5), "the run ended before it was killed often enough to tell"
     held = finish(VLLM, folder)
     rule = load_job(str(folder / "job.yaml")).stop_rule()
     records = RunRecord.load(folder).tasks
