@@ -2,6 +2,7 @@
 
     python benchmarks/target_mode.py OUTCOMES.npz [--orders 20] [--json]
     python benchmarks/target_mode.py --coverage 400
+    python benchmarks/target_mode.py --mixes 4
 
 OUTCOMES.npz holds pass/fail outcomes of the Pythia models on 128 MATH problems, 10,000 samples each
 (released with "Large Language Monkeys", Brown et al. 2024, arXiv 2407.21787: Hugging Face
@@ -33,6 +34,7 @@ from passuntil.steering import Goal, Steering
 from passuntil.stopping import InstanceState, StopRule
 
 Outcomes = np.ndarray[Any, np.dtype[np.uint8]]
+Rates = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def steer(outcomes: Outcomes, goal: Goal, *, min_samples: int) -> TallyArray:
@@ -69,7 +71,9 @@ def uniform_samples(outcomes: Outcomes, width: float) -> int | None:
     return low * len(outcomes) if low <= outcomes.shape[1] else None
 
 
-def replay(path: Path, widths: list[float], n_orders: int, seed: int) -> list[dict[str, Any]]:
+def replay(
+    path: Path, widths: list[float], n_orders: int, *, min_samples: int, seed: int
+) -> list[dict[str, Any]]:
     """Return one row per model and width."""
     rows = []
     with np.load(path) as data:
@@ -85,7 +89,7 @@ def replay(path: Path, widths: list[float], n_orders: int, seed: int) -> list[di
                     needed = uniform_samples(outcomes, width)
                     if needed is None:
                         break
-                    tallies = steer(outcomes, Goal(width), min_samples=20)
+                    tallies = steer(outcomes, Goal(width), min_samples=min_samples)
                     got, _, low, high = relative_width(tallies)
                     reached.append(got)
                     steered.append(int(tallies.trials.sum()))
@@ -129,14 +133,14 @@ def show(row: dict[str, Any]) -> None:
     )
 
 
-def coverage(n_replicates: int, width: float, seed: int) -> dict[str, Any]:
+def coverage(n_replicates: int, width: float, *, min_samples: int, seed: int) -> dict[str, Any]:
     """Return how often the interval holds the mean rate, and what it cost."""
     n_held, samples, ratios = 0, 0, []
     for replicate in range(n_replicates):
         rng = np.random.default_rng([seed, replicate])
         rates = 1 / (1 + np.exp(-rng.normal(-4, 2, 40)))
         outcomes = (rng.random((40, 20_000)) < rates[:, None]).astype(np.uint8)
-        tallies = steer(outcomes, Goal(width), min_samples=20)
+        tallies = steer(outcomes, Goal(width), min_samples=min_samples)
         _, value, low, high = relative_width(tallies)
         n_held += bool(low <= rates.mean() <= high)
         samples += int(tallies.trials.sum())
@@ -160,12 +164,61 @@ def coverage(n_replicates: int, width: float, seed: int) -> dict[str, Any]:
     return row
 
 
+def draw_mixes(rng: np.random.Generator, n: int = 100) -> dict[str, Rates]:
+    """Return pass rates of n instances from unlike distributions."""
+    log_c, alpha = rng.normal(np.log(200), 1, n), np.maximum(rng.normal(0.2, 0.04, n), 0)
+    return {
+        "log uniform": np.exp(rng.uniform(np.log(1e-4), np.log(0.5), n)),
+        "Beta(0.3, 10)": rng.beta(0.3, 10, n),
+        "half zeros": np.where(rng.random(n) < 0.5, 0, rng.beta(1, 5, n)),
+        "three points": rng.choice([0.003, 0.03, 0.3], n),
+        "log-odds normal": 1 / (1 + np.exp(-rng.normal(-4, 2, n))),
+        "law at 892M": np.exp(-np.exp(log_c - alpha * np.log(892e6))),
+        "law at 36M": np.exp(-np.exp(log_c - alpha * np.log(36e6))),
+    }
+
+
+def simulated_mixes(
+    n_replicates: int, width: float, *, min_samples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return one row per distribution of pass rates: samples over uniform's, width reached."""
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for replicate in range(n_replicates):
+        rng = np.random.default_rng([seed, replicate])
+        for name, rates in draw_mixes(rng).items():
+            outcomes = (rng.random((len(rates), 20_000)) < rates[:, None]).astype(np.uint8)
+            uniform = uniform_samples(outcomes, width)
+            if uniform is None:
+                continue
+            tallies = steer(outcomes, Goal(width), min_samples=min_samples)
+            spread = rates * (1 - rates)
+            least = float(np.sqrt(spread).mean() ** 2 / spread.mean())
+            reached = relative_width(tallies)[0] / width
+            found.setdefault(name, []).append(
+                (uniform, tallies.trials.sum() / uniform, reached, least)
+            )
+    rows = []
+    for name, values in found.items():
+        uniform, ratio, reached, least = np.mean(values, 0).tolist()
+        rows.append({"mix": name, "width": width, "uniform": uniform, "ratio": ratio})
+        rows[-1] |= {"width_reached": reached, "least_ratio": least, "replicates": len(values)}
+        print(
+            f"{name:16s} width {width:.2f} PU: uniform {uniform:7.0f}, ratio {ratio:.3f} (with the "
+            f"rates known {least:.3f}); width reached over asked {reached:.3f}; n {len(values)}",
+            file=sys.stderr,
+            flush=True,
+        )
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("outcomes", type=Path, nargs="?")
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--widths", type=float, nargs="+", default=[0.2, 0.1])
     parser.add_argument("--coverage", type=int, default=0, metavar="REPLICATES")
+    parser.add_argument("--mixes", type=int, default=0, metavar="REPLICATES")
+    parser.add_argument("--min-samples", type=int, default=10)
     parser.add_argument("--prior-a", type=float, default=steering.PRIOR_A)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -178,19 +231,24 @@ def main() -> None:
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
         "seed": options.seed,
+        "min_samples": options.min_samples,
         "prior_a": options.prior_a,
     }
     print(" ".join(f"{k}={v}" for k, v in machine.items()), file=sys.stderr)
+    common = {"min_samples": options.min_samples, "seed": options.seed}
     started = time.monotonic()
     rows: list[dict[str, Any]] = []
     if options.coverage:
-        rows += [coverage(options.coverage, width, options.seed) for width in options.widths]
+        rows += [coverage(options.coverage, width, **common) for width in options.widths]
+    if options.mixes:
+        for width in options.widths:
+            rows += simulated_mixes(options.mixes, width, **common)
     if options.outcomes is None:
         print("replay: left out; give the file of outcomes", file=sys.stderr)
     elif not options.outcomes.is_file():
         print(f"replay: left out; {options.outcomes} is not there", file=sys.stderr)
     else:
-        rows += replay(options.outcomes, options.widths, options.orders, options.seed)
+        rows += replay(options.outcomes, options.widths, options.orders, **common)
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     if options.json:
         json.dump({**machine, "rows": rows}, sys.stdout, indent=1)
