@@ -12,6 +12,7 @@ from simulated import JOB
 
 from passuntil import cli
 from passuntil.cli import common
+from passuntil.runner.record import RunRecord
 
 COMMANDS = (
     *("run", "demo", "show", "fit", "predict", "score"),
@@ -316,10 +317,36 @@ def test_unknown_task_and_method(passuntil, finished_run: Path) -> None:
     code, _, err = passuntil("fit", finished_run, "--method", "msle")
     assert code == 2
     assert "Did you mean 'mle'" in err
-    for method in ("joint", "loss_assisted"):
+    for method, lacking in (("joint", "got no n_tokens"), ("loss_assisted", "got no --losses")):
         code, _, err = passuntil("fit", finished_run, "--method", method)
         assert code == 2
-        assert "from Python only" in err
+        assert lacking in err
+
+
+def test_losses_of_gold_answers(passuntil, finished_run: Path, tmp_path: Path) -> None:
+    instances = RunRecord.load(finished_run).tasks["small", "answers"].instances
+    lines = ["model,instance,loss"]
+    for k, model in enumerate(("small", "middle", "large", "huge")):
+        lines += [f"{model},{name},{(1 + place) * 0.7**k}" for place, name in enumerate(instances)]
+    (tmp_path / "losses.csv").write_text("\n".join(lines))
+    given = ("--method", "loss_assisted", "--losses", tmp_path / "losses.csv")
+    code, out, _ = passuntil("fit", finished_run, *given, "--json")
+    assert code == 0
+    assert json.loads(out)["fits"]["answers"]["method"] == "loss_assisted"
+    asked = ("predict", finished_run, *given, "--n-params", "1e6", "--json")
+    values = []
+    for own in ((), ("--losses-of", "huge")):
+        code, out, _ = passuntil(*asked, *own)
+        assert code == 0
+        values.append(json.loads(out)["predictions"]["answers"]["value"])
+    assert values[0] != values[1]
+    code, out, _ = passuntil("backtest", finished_run, *given, "--json")
+    assert code == 0
+    rows = json.loads(out)["backtests"]["answers"]["rows"]
+    assert {row["method"] for row in rows} >= {"loss_assisted", "last value"}
+    code, _, err = passuntil("predict", finished_run, "--n-params", "1e6", "--losses-of", "huge")
+    assert code == 2
+    assert "add --losses FILE" in err
 
 
 def test_code_problem_whose_own_solution_fails(passuntil, tmp_path: Path) -> None:

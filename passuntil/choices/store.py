@@ -183,6 +183,14 @@ class ScoreStore:
             ).fetchall()
         return [Score(p, c, value, n, bool(greedy)) for p, c, value, n, greedy in rows]
 
+    def parts(self) -> list[Part]:
+        """Return what has scores, in the order it was begun."""
+        with self._errors():
+            rows = self._database.execute(
+                "SELECT family, model, benchmark FROM part ORDER BY number"
+            ).fetchall()
+        return [Part(*row) for row in rows]
+
     def done(self, part: Part) -> set[tuple[int, int]]:
         """Return place and choice of what is scored."""
         with self._errors():

@@ -22,7 +22,7 @@ from passuntil.cli.common import (
     print_json,
 )
 from passuntil.errors import UsageError
-from passuntil.fitter import ScalingFit
+from passuntil.fitter import Prediction, ScalingFit
 from passuntil.report.analysis import (
     print_backtest,
     print_emergence,
@@ -36,16 +36,30 @@ from passuntil.report.words import model_size
 from passuntil.runner.analysis import (
     LAW,
     Covariate,
+    LossSource,
     backtest_of,
     emergence_of,
     fit_task,
     plan_task,
+    predict_task,
     score_file,
-    seal_fits,
+    seal_predictions,
 )
 from passuntil.runner.record import RunRecord
 from passuntil.runner.sealed import CONFIDENCE_LEVEL, HEADLINE
 
+LossesPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--losses",
+        help="Gold answers' losses for loss_assisted: .jsonl, .csv, .npz, or a run's folder.",
+        show_default=False,
+    ),
+]
+LossesTask = Annotated[
+    str | None,
+    typer.Option("--losses-task", help=r"Its name among the losses \[default: the task's]"),
+]
 Against = Annotated[Covariate, typer.Option("--against", help="What grows along the axis.")]
 SYMBOLS = {Covariate.N_PARAMS: "n", Covariate.COMPUTE: "C", Covariate.LOSS: "(1/L)"}
 EXAMPLES = {Covariate.N_PARAMS: "12e9", Covariate.COMPUTE: "1e22", Covariate.LOSS: "2.5"}
@@ -82,11 +96,25 @@ def fit(
     method: Method = LAW,
     covariate: Against = Covariate.N_PARAMS,
     include_held_out: HeldOut = False,
+    losses: LossesPath = None,
+    losses_task: LossesTask = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit log(-log PU) against log n (or compute, or loss) for each task."""
+    source = _loss_source(losses, losses_task)
     record = RunRecord.load(run)
-    fits = _fits(record, task, method, covariate, include_held_out)
+    fits = each_task(
+        record,
+        task,
+        lambda name: fit_task(
+            record,
+            name,
+            method=method,
+            covariate=covariate,
+            include_held_out=include_held_out,
+            losses=source,
+        ),
+    )
     if as_json:
         plain = {name: found.to_json() for name, found in fits.items()}
         print_json({"against": covariate, "fits": plain})
@@ -97,20 +125,14 @@ def fit(
         print_fit(console, name, found, names, symbol=SYMBOLS[covariate])
 
 
-def _fits(
-    record: RunRecord,
-    task: str | None,
-    method: str,
-    covariate: Covariate,
-    include_held_out: bool,
-) -> dict[str, ScalingFit]:
-    return each_task(
-        record,
-        task,
-        lambda name: fit_task(
-            record, name, method=method, covariate=covariate, include_held_out=include_held_out
-        ),
-    )
+def _loss_source(losses: Path | None, losses_task: str | None) -> LossSource | None:
+    if losses is not None:
+        return LossSource(losses, losses_task)
+    if losses_task is not None:
+        raise UsageError(
+            f"--losses-task: got {losses_task!r} and no --losses; allowed: both; add --losses FILE."
+        )
+    return None
 
 
 @app.command()
@@ -129,6 +151,24 @@ def predict(
     method: Method = HEADLINE,
     covariate: Against = Covariate.N_PARAMS,
     include_held_out: HeldOut = False,
+    n_tokens: Annotated[
+        float | None,
+        typer.Option(
+            "--n-tokens",
+            help=r"Its training tokens, for joint \[default: the largest model's]",
+            show_default=False,
+        ),
+    ] = None,
+    losses: LossesPath = None,
+    losses_task: LossesTask = None,
+    losses_of: Annotated[
+        str | None,
+        typer.Option(
+            "--losses-of",
+            help=r"Its name among the losses \[default: they are extrapolated]",
+            show_default=False,
+        ),
+    ] = None,
     seal_to: Annotated[
         Path | None,
         typer.Option(
@@ -140,12 +180,34 @@ def predict(
     """Predict the PU of a model of another size (or compute, or loss)."""
     value = _target(covariate, n_params, at)
     _require_folder("--seal", seal_to)
+    source = _loss_source(losses, losses_task)
+    if losses_of is not None and source is None:
+        raise UsageError(
+            f"--losses-of: got {losses_of!r} and no --losses; allowed: both; add --losses FILE."
+        )
     record = RunRecord.load(run)
-    fits = _fits(record, task, method, covariate, include_held_out)
-    axis = covariate.axis(value)
+
+    def forecast(name: str) -> tuple[ScalingFit, Prediction]:
+        fit = fit_task(
+            record,
+            name,
+            method=method,
+            covariate=covariate,
+            include_held_out=include_held_out,
+            losses=source,
+        )
+        own = (
+            source.table(record, name, [losses_of])[:, 0]
+            if source is not None and losses_of is not None
+            else None
+        )
+        axis = covariate.axis(value)
+        return fit, predict_task(fit, axis, confidence_level, n_tokens=n_tokens, losses=own)
+
+    found = each_task(record, task, forecast)
+    predictions = {name: prediction for name, (_, prediction) in found.items()}
     if seal_to is not None:
-        seal_fits(seal_to, fits, axis, confidence_level=confidence_level)
-    predictions = {name: found.predict(axis, confidence_level) for name, found in fits.items()}
+        seal_predictions(seal_to, {name: fit for name, (fit, _) in found.items()}, predictions)
     if as_json:
         plain = {name: p.to_json() for name, p in predictions.items()}
         print_json({"against": covariate, "at": value, "predictions": plain})
@@ -207,6 +269,17 @@ def backtest(
     task: Task = None,
     confidence_level: Level = CONFIDENCE_LEVEL,
     covariate: Against = Covariate.N_PARAMS,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help=r"Only this; may be repeated \[default: all without losses or tokens]",
+            show_default=False,
+        ),
+    ] = None,
+    losses: LossesPath = None,
+    losses_task: LossesTask = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Save a plot.", show_default=False)
     ] = None,
@@ -214,12 +287,18 @@ def backtest(
 ) -> None:
     """Forecast every measured size from the smaller ones, by every method and baseline."""
     _require_folder("--plot", plot)
+    source = _loss_source(losses, losses_task)
     record = RunRecord.load(run)
     results = each_task(
         record,
         task,
         lambda name: backtest_of(
-            record, name, covariate=covariate, confidence_level=confidence_level
+            record,
+            name,
+            covariate=covariate,
+            confidence_level=confidence_level,
+            methods=method or (),
+            losses=source,
         ),
     )
     if plot is not None:

@@ -12,7 +12,7 @@ from passuntil.fitter.observations import Family, as_family
 from passuntil.fitter.planning import Plan, plan
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 from passuntil.fitter.scaling_law import fit_scaling_law
-from passuntil.fitter.sealing import ForecastScore, SealedForecast, score, seal
+from passuntil.fitter.sealing import ForecastScore, SealedForecast, score, seal, seal_prediction
 
 __all__ = [
     "BacktestResult",
@@ -38,5 +38,6 @@ __all__ = [
     "plan",
     "score",
     "seal",
+    "seal_prediction",
     "tallies_digest",
 ]

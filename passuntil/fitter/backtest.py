@@ -13,18 +13,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.dataset import measure_pu
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.baselines import BASELINES
+from passuntil.fitter.fit import ScalingFit
+from passuntil.fitter.joint import fit_joint
+from passuntil.fitter.loss_assisted import fit_loss_assisted
 from passuntil.fitter.observations import Family, Tallies, as_family
 from passuntil.fitter.scaling_law import FITS, fit_family
 
 __all__ = ["BacktestResult", "BacktestRow", "BacktestSummary", "backtest"]
 
 METHODS = ("combined", "mle", "instance", "saturating", "damped")
+COVARIATES = {"loss_assisted": "losses", "joint": "n_tokens"}
+"""Methods that need more than tallies, and what."""
 LOWEST = 1e-6
 """Ends of intervals below this count as this in logarithms: nobody samples further."""
 
@@ -145,6 +150,8 @@ def backtest(
     max_steps: int = 2,
     truth: ArrayLike | None = None,
     guess_rate: float = 0.0,
+    losses: ArrayLike | None = None,
+    n_tokens: ArrayLike | None = None,
 ) -> BacktestResult:
     """Forecast every size from the smaller ones, by every method and baseline.
 
@@ -160,6 +167,9 @@ def backtest(
         Sizes ahead, 1 or more.
     truth : array_like of float, shape (n_models,), optional
         PU to compare with, in the order of `n_params`; by default that of the tallies.
+    losses, n_tokens
+        As in `fit_scaling_law`, for "loss_assisted" and "joint" among the methods. A forecast
+        sees the losses of the models it is fitted to, and the tokens of the model it is of.
 
     Returns
     -------
@@ -168,7 +178,7 @@ def backtest(
     Raises
     ------
     UsageError
-        Fewer than four sizes, an unknown method.
+        Fewer than four sizes, an unknown method, or one without its losses or tokens.
 
     Examples
     --------
@@ -181,9 +191,7 @@ def backtest(
     [3, 3, 4]
     """
     level = check_level(confidence_level)
-    unknown = [m for m in methods if m not in FITS]
-    if unknown:
-        raise UsageError(f"methods: got {unknown}; allowed: {', '.join(FITS)}.")
+    given = _given(n_params, methods, guess_rate, losses=losses, n_tokens=n_tokens)
     family = as_family(n_params, tallies)
     if len(family) < 4:
         raise UsageError(
@@ -200,7 +208,7 @@ def backtest(
         for method in (*methods, *BASELINES):
             try:
                 ends, is_flagged = _forecasts(
-                    then, method, sizes=sizes, level=level, guess_rate=guess_rate
+                    then, method, dict(zip(targets, sizes, strict=True)), level, given
                 )
             except EstimationError as error:
                 skipped.append((method, k, str(error)))
@@ -224,14 +232,73 @@ def _measured(family: Family, n_params: ArrayLike, truth: ArrayLike | None) -> l
     return [float(v) for v in np.asarray(truth, float)[order]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """What fits take besides tallies, smallest model first."""
+
+    guess_rate: float
+    losses: NDArray[np.float64] | None
+    n_tokens: NDArray[np.float64] | None
+
+
+def _given(
+    n_params: ArrayLike,
+    methods: Sequence[str],
+    guess_rate: float,
+    *,
+    losses: ArrayLike | None,
+    n_tokens: ArrayLike | None,
+) -> _Given:
+    """Check the methods' names and needs, and sort what was given by size."""
+    known = [*FITS, *COVARIATES]
+    unknown = [m for m in methods if m not in known]
+    if unknown:
+        raise UsageError(f"methods: got {unknown}; allowed: {', '.join(known)}.")
+    for method, value in (("loss_assisted", losses), ("joint", n_tokens)):
+        if (method in methods) != (value is not None):
+            raise UsageError(
+                f"{COVARIATES[method]}: got {'none' if value is None else 'a value'} with methods "
+                f"{', '.join(methods)}; allowed: with {method!r}, and only there."
+            )
+    order = np.argsort(np.asarray(n_params, float), kind="stable")
+    table = None if losses is None else np.asarray(losses, float)
+    tokens = None if n_tokens is None else np.asarray(n_tokens, float)
+    if table is not None and table.shape[1:] != order.shape:
+        raise UsageError(
+            f"losses: got shape {table.shape}; allowed: (n_instances, {len(order)}), a loss of "
+            "each instance under each model."
+        )
+    if tokens is not None and tokens.shape != order.shape:
+        raise UsageError(
+            f"n_tokens: got shape {tokens.shape}; allowed: {order.shape}, one a model."
+        )
+    return _Given(
+        guess_rate,
+        None if table is None else table[:, order],
+        None if tokens is None else tokens[order],
+    )
+
+
 def _forecasts(
-    then: Family, method: str, *, sizes: list[float], level: float, guess_rate: float
+    then: Family, method: str, sizes: dict[int, float], level: float, given: _Given
 ) -> tuple[list[tuple[float, float, float]], bool]:
+    """Return value, low and high of the models at these positions, and whether flagged."""
     if method in BASELINES:
-        found = [BASELINES[method](then, n, level) for n in sizes]
+        found = [BASELINES[method](then, n, level) for n in sizes.values()]
         return [(b.value, b.low, b.high) for b in found], False
-    fit = fit_family(then, method, guess_rate=0.0 if method == "ols" else guess_rate)
-    predicted = [fit.predict(n, level) for n in sizes]
+    k = len(then)
+    fit: ScalingFit
+    if method == "joint" and given.n_tokens is not None:
+        fit = joint = fit_joint(then, given.n_tokens[:k], given.guess_rate)
+        tokens = given.n_tokens
+        predicted = [joint.predict(n, level, n_tokens=float(tokens[j])) for j, n in sizes.items()]
+    else:
+        fit = (
+            fit_loss_assisted(then, given.losses[:, :k], given.guess_rate)
+            if method == "loss_assisted" and given.losses is not None
+            else fit_family(then, method, guess_rate=0.0 if method == "ols" else given.guess_rate)
+        )
+        predicted = [fit.predict(n, level) for n in sizes.values()]
     return [(p.value, p.low, p.high) for p in predicted], fit.lack_of_fit.is_flagged
 
 

@@ -16,10 +16,10 @@ from passuntil.estimator.dataset import PU, measure_pu
 from passuntil.estimator.exact import ExactRates
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.observations import Observations, observe_one, to_hazard
-from passuntil.fitter.prediction import HazardMixture
+from passuntil.fitter.prediction import HazardMixture, Prediction
 from passuntil.records import Tally
 
-__all__ = ["ForecastScore", "SealedForecast", "score", "seal"]
+__all__ = ["ForecastScore", "SealedForecast", "score", "seal", "seal_prediction"]
 
 FORMAT = "passuntil forecast 1"
 
@@ -163,7 +163,32 @@ def seal(
     >>> SealedForecast.from_json(sealed.to_json()) == sealed
     True
     """
-    forecast = fit.predict(n_params, confidence_level)
+    return seal_prediction(fit, fit.predict(n_params, confidence_level), task=task)
+
+
+def seal_prediction(fit: ScalingFit, forecast: Prediction, *, task: str = "") -> SealedForecast:
+    """Return a forecast that a fit gave, sealed.
+
+    For fits that take more than a size: `fit.predict(n_params, n_tokens=...)`, and
+    `fit.predict(n_params, losses=...)`.
+
+    Parameters
+    ----------
+    fit : ScalingFit
+    forecast : Prediction
+        From `fit.predict`.
+    task : str
+        Name for the reader.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148)]
+    >>> sizes, tokens = [36e6, 109e6, 241e6], [1e9, 2e9, 4e9]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="joint", n_tokens=tokens)
+    >>> seal_prediction(fit, fit.predict(499e6, n_tokens=8e9)).n_params
+    499000000.0
+    """
     mixture: tuple[tuple[float, float, float], ...] = ()
     if forecast.distribution is not None:
         thin = forecast.distribution.thinned(50)

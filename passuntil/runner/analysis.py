@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from passuntil.config import ModelSpec
 from passuntil.errors import EstimationError, UsageError, nearest
@@ -14,7 +18,10 @@ from passuntil.fitter import (
     BacktestResult,
     EmergenceResult,
     ForecastScore,
+    JointFit,
+    LossAssistedFit,
     Plan,
+    Prediction,
     ScalingFit,
     SealedForecast,
     as_family,
@@ -23,25 +30,31 @@ from passuntil.fitter import (
     fit_scaling_law,
     plan,
     score,
-    seal,
+    seal_prediction,
 )
+from passuntil.fitter.backtest import METHODS as BACKTESTED
 from passuntil.fitter.scaling_law import FITS
+from passuntil.runner.losses import loss_table, read_losses
 from passuntil.runner.record import RunRecord
 from passuntil.runner.sealed import write_json
 
 __all__ = [
     "LAW",
     "Covariate",
+    "LossSource",
     "backtest_of",
     "emergence_of",
     "fit_task",
     "plan_task",
+    "predict_task",
     "score_file",
-    "seal_fits",
+    "seal_predictions",
 ]
 
 # The law of the tables and the plot: one line with an exponent. Forecasts weigh several laws.
 LAW: Final = "mle"
+LOSS_ASSISTED: Final = "loss_assisted"
+METHODS: Final = (*FITS, LOSS_ASSISTED, "joint")
 
 
 class Covariate(StrEnum):
@@ -56,6 +69,27 @@ class Covariate(StrEnum):
         return 1 / value if self is Covariate.LOSS else value
 
 
+@dataclass(frozen=True, slots=True)
+class LossSource:
+    """Where the losses of gold answers are.
+
+    Attributes
+    ----------
+    path : Path
+        A file or folder that `read_losses` takes.
+    task : str or None
+        The name they are stored under, where it is not that of the fitted task.
+    """
+
+    path: Path
+    task: str | None = None
+
+    def table(self, run: RunRecord, task: str, models: Sequence[str]) -> NDArray[np.float64]:
+        """Return the losses of a task's instances under these models."""
+        instances = list(run.tasks[run.job.family[0].name, task].instances)
+        return loss_table(read_losses(self.path, self.task or task), models, instances)
+
+
 def fit_task(
     run: RunRecord,
     task: str,
@@ -63,6 +97,7 @@ def fit_task(
     method: str = LAW,
     covariate: Covariate = Covariate.N_PARAMS,
     include_held_out: bool = False,
+    losses: LossSource | None = None,
 ) -> ScalingFit:
     """Fit the law of one task to the models of a run.
 
@@ -71,22 +106,82 @@ def fit_task(
     EstimationError
         The tallies do not determine the fit.
     UsageError
-        The job gives no such covariate for a model, or no such method fits a run.
+        The job gives no such covariate for a model, the method lacks its losses or tokens, or
+        there is no such method.
     """
-    if method not in FITS:
-        raise UsageError(
-            f"method: got {method!r}; allowed: {', '.join(FITS)} (joint and loss_assisted need "
-            "tokens or losses: from Python only, with fit_scaling_law); name one of these."
-            f"{nearest(method, FITS)}"
-        )
+    _check_methods([method], covariate, losses)
     models, tallies = run.family(task, include_held_out=include_held_out)
     if len(models) < 2:
         raise EstimationError(
             f"{task}: got samples of {len(models)} models; allowed: at least 2 (3 or more for an "
             "interval that means something); sample more models."
         )
-    values = [_covariate(model, covariate) for model in models]
-    return fit_scaling_law(n_params=values, tallies=tallies, method=method)
+    return fit_scaling_law(
+        n_params=[_covariate(model, covariate) for model in models],
+        tallies=tallies,
+        method=method,
+        n_tokens=[_tokens(model) for model in models] if method == "joint" else None,
+        losses=losses.table(run, task, [m.name for m in models]) if losses is not None else None,
+    )
+
+
+def predict_task(
+    fit: ScalingFit,
+    size: float,
+    confidence_level: float,
+    *,
+    n_tokens: float | None = None,
+    losses: NDArray[np.float64] | None = None,
+) -> Prediction:
+    """Return the forecast of a fit, with the tokens or the losses of the model to predict.
+
+    Raises
+    ------
+    UsageError
+        Tokens for a fit other than `joint`, or losses for one other than `loss_assisted`.
+    """
+    if isinstance(fit, JointFit) and losses is None:
+        return fit.predict(size, confidence_level, n_tokens=n_tokens)
+    if isinstance(fit, LossAssistedFit) and n_tokens is None:
+        return fit.predict(size, confidence_level, losses=losses)
+    if n_tokens is not None or losses is not None:
+        name, owner = ("--n-tokens", "joint") if losses is None else ("--losses-of", LOSS_ASSISTED)
+        raise UsageError(
+            f"{name}: got a value with --method {fit.method}; allowed: with --method {owner} only; "
+            f"name that method, or leave {name} out."
+        )
+    return fit.predict(size, confidence_level)
+
+
+def _check_methods(methods: Sequence[str], covariate: Covariate, losses: LossSource | None) -> None:
+    """Refuse methods that there are not, and those that lack what they need."""
+    for method in methods:
+        if method not in METHODS:
+            raise UsageError(
+                f"method: got {method!r}; allowed: {', '.join(METHODS)}; name one of these."
+                f"{nearest(method, METHODS)}"
+            )
+    if "joint" in methods and covariate is not Covariate.N_PARAMS:
+        raise UsageError(
+            f"method joint: got --against {covariate}; allowed: n_params, beside the tokens of the "
+            "job; leave --against out."
+        )
+    if (LOSS_ASSISTED in methods) != (losses is not None):
+        given = "no --losses" if losses is None else f"--losses with --method {', '.join(methods)}"
+        raise UsageError(
+            f"method: got {given}; allowed: --losses with --method {LOSS_ASSISTED}, and only "
+            "there; give a file of the gold answers' losses (model, instance, loss), a choice run "
+            "or a run with method: likelihood."
+        )
+
+
+def _tokens(model: ModelSpec) -> float:
+    if model.n_tokens is None:
+        raise UsageError(
+            f"{model.name}: got no n_tokens in the job; allowed with --method joint: training "
+            "tokens of every model; add them to the job file."
+        )
+    return float(model.n_tokens)
 
 
 def backtest_of(
@@ -95,11 +190,28 @@ def backtest_of(
     *,
     covariate: Covariate = Covariate.N_PARAMS,
     confidence_level: float,
+    methods: Sequence[str] = (),
+    losses: LossSource | None = None,
 ) -> BacktestResult:
-    """Forecast every measured model of a task from the smaller ones, held-out models included."""
+    """Forecast every measured model of a task from the smaller ones, held-out models included.
+
+    Parameters
+    ----------
+    run, task, covariate, confidence_level, losses
+        As in `fit_task`; losses beyond the fitted models are extrapolated, never looked up.
+    methods : sequence of str
+        Those to compare; none: all that need neither losses nor tokens.
+    """
+    _check_methods(methods, covariate, losses)
     models, tallies = run.family(task, include_held_out=True)
-    values = [_covariate(model, covariate) for model in models]
-    return backtest(n_params=values, tallies=tallies, confidence_level=confidence_level)
+    return backtest(
+        n_params=[_covariate(model, covariate) for model in models],
+        tallies=tallies,
+        methods=methods or BACKTESTED,
+        confidence_level=confidence_level,
+        n_tokens=[_tokens(model) for model in models] if "joint" in methods else None,
+        losses=losses.table(run, task, [m.name for m in models]) if losses is not None else None,
+    )
 
 
 def emergence_of(
@@ -151,10 +263,10 @@ def plan_task(
     )
 
 
-def seal_fits(
-    path: Path, fits: Mapping[str, ScalingFit], n_params: float, *, confidence_level: float
+def seal_predictions(
+    path: Path, fits: Mapping[str, ScalingFit], predictions: Mapping[str, Prediction]
 ) -> None:
-    """Write a forecast per task, to be graded by `score_file`; a file that exists stays.
+    """Write the forecast of each task, to be graded by `score_file`; a file that exists stays.
 
     Raises
     ------
@@ -167,8 +279,7 @@ def seal_fits(
             "replaced."
         )
     sealed = [
-        seal(fit, n_params, task=task, confidence_level=confidence_level)
-        for task, fit in fits.items()
+        seal_prediction(fits[task], forecast, task=task) for task, forecast in predictions.items()
     ]
     write_json(path, {"forecasts": [forecast.to_json() for forecast in sealed]})
 
