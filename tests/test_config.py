@@ -128,8 +128,8 @@ def test_anchors_and_merges_work(folder):
     [
         ("budget: 1_000", "bugdet: 1", "16: bugdet: got the unknown key 'bugdet'; allowed: name, "
          "family, tasks, sampling, mode, samples, target_width, total_budget, passes, min_samples, "
-         "budget, seed, seeding, greedy, keep_texts, engine, checker; rename or remove it. Did "
-         "you mean 'budget'?"),
+         "budget, seed, seeding, greedy, keep_texts, models_at_once, engine, checker; rename or "
+         "remove it. Did you mean 'budget'?"),
         ("budget: 1_000", "budget: ten", "16: budget: got 'ten'; allowed: a whole number; "
          "correct the value."),
         ("budget: 1_000", "budget: 1.5", "16: budget: got 1.5; allowed: "),

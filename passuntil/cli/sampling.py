@@ -15,7 +15,7 @@ from passuntil.report.cost import print_plan
 from passuntil.report.profile import print_profile
 from passuntil.report.progress import RunProgress
 from passuntil.report.run import RunReport
-from passuntil.runner.engine import start_vllm
+from passuntil.runner.engine import start_engine
 from passuntil.runner.record import RunRecord
 from passuntil.runner.run import run_job
 
@@ -71,7 +71,7 @@ def demo(
 
 
 def _run(job: Job, folder: Path, *, times_steps: bool = False) -> None:
-    make_sampler = partial(start_vllm, times_steps=times_steps)
+    make_sampler = partial(start_engine, times_steps=times_steps)
     with RunProgress(job, console) as progress:
         run_job(job, folder, observer=progress, make_sampler=make_sampler)
     report = RunReport.of(RunRecord.load(folder))

@@ -41,6 +41,10 @@ class Job(Spec):
     A mode does not read the others' keys: ``mode: fixed`` leaves ``passes``, ``min_samples`` and
     ``budget`` aside, ``mode: target`` leaves ``passes`` aside. They are not refused there, so that
     a job written for ``until`` can be run in another mode by an override alone.
+
+    ``models_at_once`` above 1 samples so many models side by side, each engine in a process of its
+    own, where there are cores and memory for them: on a GPU give each its share by
+    ``engine: {gpu_memory_utilization: ...}``. Held-out models still come after all others.
     """
 
     name: Name
@@ -58,6 +62,7 @@ class Job(Spec):
     seeding: Literal["per_sample", "engine"] = "per_sample"
     greedy: bool = True
     keep_texts: Literal["passing", "all"] = "passing"
+    models_at_once: Positive = 1
     engine: EngineSpec = EngineSpec()
     checker: CheckerOptions = CheckerOptions()
 

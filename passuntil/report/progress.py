@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -30,8 +30,9 @@ class RunProgress:
         self._job = job
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._model = ""
-        self._said = 0.0
+        self._titles: dict[str, str] = {}
+        self._going: dict[str, Table | Text] = {}  # what each model under way looks like
+        self._said: dict[str, float] = {}
         self._interrupt = Interrupt()
 
     def __enter__(self) -> Self:
@@ -52,12 +53,16 @@ class RunProgress:
     def on_model(self, model: ModelSpec, n_done: int, n_models: int) -> None:
         """Announce a model."""
         held_out = ", held out" if model.held_out else ""
-        self._model = f"{model.name} ({n_done + 1} of {n_models}{held_out})"
-        self._said = time.monotonic()
+        title = f"{model.name} ({n_done + 1} of {n_models}{held_out})"
+        self._titles[model.name] = title
+        self._said[model.name] = time.monotonic()
         if self._console.is_terminal:
-            self._live.update(Text(f"{self._model}: starting the engine"), refresh=True)
+            while len(self._going) >= self._job.models_at_once:  # calculated ones do not say end
+                del self._going[next(iter(self._going))]
+            self._going[model.name] = Text(f"{title}: starting the engine")
+            self._refresh()
         else:
-            self._console.print(f"{self._model}: starting the engine", highlight=False)
+            self._console.print(f"{title}: starting the engine", highlight=False)
 
     def on_progress(self, snapshot: Snapshot) -> None:
         """Show where the model stands.
@@ -68,19 +73,27 @@ class RunProgress:
             Ctrl-C was pressed.
         """
         self._interrupt.check()
+        is_last = snapshot.n_in_engine == 0 and not (
+            snapshot.backlog or any(run.is_open for run in snapshot.instances)
+        )
         if self._console.is_terminal:
-            self._live.update(self._table(snapshot), refresh=True)
+            self._going[snapshot.model] = self._table(snapshot)
+            self._refresh()
+            if is_last:
+                del self._going[snapshot.model]
             return
         now = time.monotonic()
-        is_last = not (any(run.is_open for run in snapshot.instances) or snapshot.backlog)
-        if (is_last and snapshot.n_in_engine == 0) or now - self._said >= _PLAIN_INTERVAL_S:
-            self._said = now
+        if is_last or now - self._said[snapshot.model] >= _PLAIN_INTERVAL_S:
+            self._said[snapshot.model] = now
             n_closed = sum(run.state.is_closed for run in snapshot.instances)
             self._console.print(
-                f"{self._model}: {n_closed}/{len(snapshot.instances)} instances closed, "
-                f"{self._rates(snapshot)}",
+                f"{self._titles[snapshot.model]}: {n_closed}/{len(snapshot.instances)} instances "
+                f"closed, {self._rates(snapshot)}",
                 highlight=False,
             )
+
+    def _refresh(self) -> None:
+        self._live.update(Group(*self._going.values()), refresh=True)
 
     def on_forecast(self, path: Path) -> None:
         """Say that a forecast was sealed."""
@@ -95,7 +108,9 @@ class RunProgress:
 
     def _table(self, snapshot: Snapshot) -> Table:
         table = Table(
-            title=f"{self._model}: {self._rates(snapshot)}", title_justify="left", box=None
+            title=f"{self._titles[snapshot.model]}: {self._rates(snapshot)}",
+            title_justify="left",
+            box=None,
         )
         for name in ("task", "instances closed", "", "passes", "samples", "at budget"):
             table.add_column(name, justify="left" if name in ("task", "") else "right")

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-from passuntil.checkers.pool import CheckerPool, Judgement
+from passuntil.checkers.pool import Judgement
 from passuntil.errors import LedgerError, PassUntilError
 from passuntil.planning import Progress, interleave, next_leases
 from passuntil.ports import Decoding, GreedyResult, Ledger, Sampler, SampleRequest
 from passuntil.records import Instance, SampleKey
 from passuntil.runner.instance import InstanceRun
 from passuntil.runner.profile import Phase, SplitsSteps, Stopwatch
+from passuntil.runner.shares import Judge
 from passuntil.steering import Goal, Steering
 
 __all__ = ["Drive", "Snapshot"]
@@ -70,7 +71,7 @@ class Drive:
         Instances that still need their greedy completion.
     decodings : mapping of str to Decoding
         By task.
-    sampler, pool, ledger : Sampler, CheckerPool, Ledger
+    sampler, pool, ledger : Sampler, Judge, Ledger
         The hands.
     run_seed : int or None
         None draws from the engine's stream.
@@ -88,7 +89,7 @@ class Drive:
         greedy: Iterable[Instance],
         decodings: Mapping[str, Decoding],
         sampler: Sampler,
-        pool: CheckerPool,
+        pool: Judge,
         ledger: Ledger,
         run_seed: int | None,
         on_progress: Callable[[Snapshot], None],
@@ -134,19 +135,32 @@ class Drive:
         LedgerError
             From the ledger; what it held before is intact.
         """
+        while self.advance():
+            pass
+
+    def advance(self) -> bool:
+        """Take one turn; False once every instance is closed or aborted, and written.
+
+        Raises
+        ------
+        EngineError, UsageError, LedgerError
+            As `run`.
+        """
+        if self._is_done():
+            self.flush()
+            self._on_progress(self.snapshot())
+            return False
         try:
-            while not self._is_done():
-                self._fill_engine()
-                self._draw()
-                self._judge()
-                self._report()
+            self._fill_engine()
+            self._draw()
+            self._judge()
+            self._report()
         except LedgerError:
             raise  # a second write would only hide the reason
         except PassUntilError:
-            self._flush()
+            self.flush()
             raise
-        self._flush()
-        self._on_progress(self.snapshot())
+        return True
 
     def _draw(self) -> None:
         """Advance the engine and pass on what it finished."""
@@ -268,13 +282,14 @@ class Drive:
     def _report(self) -> None:
         now = time.monotonic()
         if now - self._flushed >= _FLUSH_INTERVAL_S:
-            self._flush()
+            self.flush()
         if now - self._shown >= _SNAPSHOT_INTERVAL_S:
             self._shown = now
             self._on_progress(self.snapshot())
             self.watch.lap(Phase.DISPLAY)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is judged."""
         blocks = [block for run in self._runs.values() if (block := run.pop_block()) is not None]
         greedy, self._greedy = self._greedy, []
         if blocks or greedy:

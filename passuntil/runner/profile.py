@@ -61,6 +61,10 @@ class Stopwatch:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
         self._last = now
 
+    def skip(self) -> None:
+        """Leave out the time since the lap before: others had it."""
+        self._last = time.perf_counter()
+
     def split(self, whole: Phase, parts: Mapping[str, float]) -> None:
         """Count seconds that lie within a phase to others instead."""
         for part, seconds in parts.items():
@@ -83,7 +87,7 @@ class TimedChecker:
     def __init__(self, inner: Checker) -> None:
         self._inner = inner
         self._lock = threading.Lock()
-        self._n, self._seconds = 0, 0.0
+        self._taken: dict[str, tuple[int, float]] = {}  # by model
 
     @property
     def concurrency(self) -> int:
@@ -105,19 +109,20 @@ class TimedChecker:
         try:
             return self._inner.check(instance, completion)
         finally:
-            self._add(1, time.perf_counter() - begin)
+            self._add([completion], time.perf_counter() - begin)
 
-    def _add(self, n: int, seconds: float) -> None:
+    def _add(self, completions: Sequence[Completion], seconds: float) -> None:
+        """Share the time out evenly."""
         with self._lock:
-            self._n += n
-            self._seconds += seconds
+            for completion in completions:
+                n, before = self._taken.get(completion.key.model, (0, 0.0))
+                added = seconds / len(completions)
+                self._taken[completion.key.model] = (n + 1, before + added)
 
-    def take(self) -> tuple[int, float]:
-        """Return checks and seconds since the last call."""
+    def take(self, model: str) -> tuple[int, float]:
+        """Return a model's checks and seconds since the last call."""
         with self._lock:
-            found = self._n, self._seconds
-            self._n, self._seconds = 0, 0.0
-        return found
+            return self._taken.pop(model, (0, 0.0))
 
     def describe(self) -> Mapping[str, object]:
         """Return what a report must say of it."""
@@ -149,7 +154,7 @@ class TimedBatchChecker(TimedChecker):
         try:
             return self._batches.check_many(samples)
         finally:
-            self._add(len(samples), time.perf_counter() - begin)
+            self._add([c for _, c in samples], time.perf_counter() - begin)
 
 
 def timed(checkers: Mapping[str, Checker]) -> dict[str, Checker]:

@@ -102,10 +102,10 @@ def test_checks_are_counted_faults_too(make: type[Slow]) -> None:
     if make is SlowBatches:
         assert len(checker.check_many([(instance, completion("x"))] * 2)) == 2  # type: ignore[attr-defined]
         n_expected = 4
-    n, seconds = checker.take()
+    n, seconds = checker.take("m")
     assert n == n_expected
     assert seconds >= 0.01 * n_expected
-    assert checker.take() == (0, 0.0)
+    assert checker.take("m") == (0, 0.0)
 
 
 def test_a_shared_checker_stays_shared() -> None:
