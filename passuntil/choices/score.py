@@ -17,8 +17,9 @@ from passuntil.choices.store import Part, Score, ScoreStore
 from passuntil.config import ModelSpec
 from passuntil.errors import UsageError
 from passuntil.sampler.scorer import Continuation, Scorer
+from passuntil.sampler.start import start_scorer
 
-__all__ = ["ScoringObserver", "load_scores", "score_choices", "start_scorer"]
+__all__ = ["ScoringObserver", "load_scores", "score_choices"]
 
 # A second between transactions: what a kill can lose is scored again.
 _FLUSH_INTERVAL_S: Final = 1.0
@@ -42,20 +43,6 @@ class ScoringObserver(Protocol):
             To stop.
         """
         ...
-
-
-def start_scorer(job: ChoiceJob, model: ModelSpec) -> Scorer:
-    """Return vLLM with one model of the job.
-
-    Raises
-    ------
-    EngineError
-        vLLM is not installed, or the model does not load.
-    """
-    from passuntil.sampler.likelihood import VllmScorer  # noqa: PLC0415  # seconds, often absent
-
-    options = job.engine.model_dump(exclude={"kind"})
-    return VllmScorer(job.model_location(model), revision=model.revision, **options)
 
 
 def score_choices(

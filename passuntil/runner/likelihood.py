@@ -13,24 +13,11 @@ from passuntil.records import Instance
 from passuntil.runner.rates import MeasuredRate, read_rates, write_rates
 from passuntil.runner.segmentations import Pieces, Search
 from passuntil.sampler.scorer import Node, Scorer
+from passuntil.sampler.start import start_scorer
 
-__all__ = ["measure_exact", "start_scorer"]
+__all__ = ["measure_exact"]
 
 _TOGETHER: Final = 256  # instances searched at once, and written in one transaction
-
-
-def start_scorer(job: Job, model: ModelSpec) -> Scorer:
-    """Return vLLM with one model of the job.
-
-    Raises
-    ------
-    EngineError
-        vLLM is not installed, or the model does not load.
-    """
-    from passuntil.sampler.likelihood import VllmScorer  # noqa: PLC0415  # seconds, often absent
-
-    options = job.engine.model_dump(exclude={"kind"})
-    return VllmScorer(job.model_location(model), revision=model.revision, **options)
 
 
 def measure_exact(

@@ -18,11 +18,11 @@ from passuntil.ports import Checker, Sampler
 from passuntil.records import Instance
 from passuntil.runner.engine import start_engine
 from passuntil.runner.family import FamilyRun, Observer
-from passuntil.runner.likelihood import start_scorer
 from passuntil.runner.profile import timed
 from passuntil.runner.rates import RATES
 from passuntil.runner.record import LEDGER_FILE
 from passuntil.sampler.scorer import Scorer
+from passuntil.sampler.start import start_scorer
 
 __all__ = ["Observer", "run_job"]
 

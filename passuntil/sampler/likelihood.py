@@ -12,12 +12,11 @@ from passuntil.errors import EngineError, UsageError
 from passuntil.sampler.scorer import Continuation, Likelihood, NextTokens, Node
 
 # first of the two imports of vLLM: it sets the variables that vLLM reads when it is imported
-from passuntil.sampler.vllm import engine_arguments
+from passuntil.sampler.vllm import describe_engine, load_engine
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import torch
-    import vllm
     from vllm import SamplingParams
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
     from vllm.platforms import current_platform
@@ -35,10 +34,10 @@ class VllmScorer:
 
     Parameters
     ----------
-    model, revision, tokenizer, dtype, max_num_seqs, max_model_len, gpu_memory_utilization
+    model, max_num_seqs, enforce_eager
         As in `VllmSampler`.
-    kv_cache_memory_bytes, enforce_eager, tensor_parallel_size, trust_remote_code, cpu_threads
-        As in `VllmSampler`.
+    **options
+        Of `passuntil.sampler.vllm.load_engine`, likewise.
 
     Raises
     ------
@@ -57,64 +56,25 @@ class VllmScorer:
         self,
         model: str | Path,
         *,
-        revision: str | None = None,
-        tokenizer: str | None = None,
-        dtype: str = "auto",
         max_num_seqs: int = 256,
-        max_model_len: int | None = None,
-        gpu_memory_utilization: float = 0.9,
-        kv_cache_memory_bytes: int | None = None,
         enforce_eager: bool | None = None,
-        tensor_parallel_size: int = 1,
-        trust_remote_code: bool = False,
-        cpu_threads: int | None = None,
+        **options: Any,
     ) -> None:
-        is_cpu = current_platform.is_cpu()
-        if is_cpu and cpu_threads is not None:
-            torch.set_num_threads(cpu_threads)
-        if is_cpu and enforce_eager is not False:
+        if current_platform.is_cpu() and enforce_eager is not False:
             # vLLM compiles the one line that ranks tokens, which takes longer than small models do
             torch.compiler.set_stance("force_eager")
-        self._engine: LLMEngine | None = None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                arguments = engine_arguments(
-                    model,
-                    engine_seed=0,
-                    revision=revision,
-                    tokenizer=tokenizer,
-                    dtype=dtype,
-                    max_num_seqs=max_num_seqs,
-                    max_model_len=max_model_len,
-                    gpu_memory_utilization=gpu_memory_utilization,
-                    kv_cache_memory_bytes=kv_cache_memory_bytes,
-                    enforce_eager=enforce_eager,
-                    tensor_parallel_size=tensor_parallel_size,
-                    trust_remote_code=trust_remote_code,
-                )
-                self._engine = LLMEngine.from_engine_args(arguments)
-        except Exception as error:  # whatever a hub, a driver or a kernel raises
-            raise EngineError(
-                f"model {str(model)!r}: the engine did not start: {type(error).__name__}: {error}; "
-                "allowed: a folder or hub id vLLM can load; see `passuntil doctor`."
-            ) from error
-        config = self._engine.vllm_config
+        self._engine: LLMEngine | None = load_engine(
+            model,
+            engine_seed=0,
+            max_num_seqs=max_num_seqs,
+            enforce_eager=enforce_eager,
+            **options,
+        )
         self.tokenizer: Any = self._engine.get_tokenizer()
-        self.max_model_len: int = config.model_config.max_model_len
+        self.max_model_len: int = self._engine.vllm_config.model_config.max_model_len
         self.end_tokens: tuple[int, ...] = _end_tokens(self._engine)
         self._most_in_flight: Final = 2 * max_num_seqs
-        self.provenance: Mapping[str, object] = {
-            "engine": "vllm",
-            "vllm": vllm.__version__,
-            "torch": torch.__version__,
-            "device": "cpu" if is_cpu else torch.cuda.get_device_name(),
-            "dtype": str(config.model_config.dtype).removeprefix("torch."),
-            "max_num_seqs": max_num_seqs,
-            "max_model_len": self.max_model_len,
-            "model_runner": "V2" if config.use_v2_model_runner else "V1",
-            "threads": torch.get_num_threads() if is_cpu else None,
-        }
+        self.provenance: Mapping[str, object] = describe_engine(self._engine)
 
     @property
     def longest(self) -> int:

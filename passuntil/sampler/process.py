@@ -58,7 +58,7 @@ class ProcessSampler:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 # Ctrl-C of a terminal is the driver's to handle
-                start_new_session=True,
+                process_group=0,
             )
         self._send((factory, dict(options)))
 

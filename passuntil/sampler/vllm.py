@@ -45,7 +45,7 @@ from passuntil.ports import Decoding, SampleRequest
 from passuntil.records import Completion, FinishReason, SampleKey
 from passuntil.sampler.step_parts import StepParts
 
-__all__ = ["VllmSampler", "engine_arguments"]
+__all__ = ["VllmSampler", "describe_engine", "engine_arguments", "load_engine"]
 
 # Room for the prompts and completions of some thousand short sequences; vLLM's own default on a
 # CPU is a share of all memory.
@@ -77,6 +77,74 @@ def engine_arguments(
         use_tqdm_on_load=False,
         **options,
     )
+
+
+def load_engine(
+    model: str | Path,
+    *,
+    engine_seed: int,
+    max_num_seqs: int,
+    revision: str | None = None,
+    tokenizer: str | None = None,
+    dtype: str = "auto",
+    max_model_len: int | None = None,
+    gpu_memory_utilization: float = 0.9,
+    kv_cache_memory_bytes: int | None = None,
+    enforce_eager: bool | None = None,
+    tensor_parallel_size: int = 1,
+    trust_remote_code: bool = False,
+    cpu_threads: int | None = None,
+) -> LLMEngine:
+    """Start an engine in this process; options as in `VllmSampler`.
+
+    Raises
+    ------
+    EngineError
+        It does not start.
+    """
+    if current_platform.is_cpu() and cpu_threads is not None:
+        torch.set_num_threads(cpu_threads)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return LLMEngine.from_engine_args(
+                engine_arguments(
+                    model,
+                    engine_seed=engine_seed,
+                    revision=revision,
+                    tokenizer=tokenizer,
+                    dtype=dtype,
+                    max_num_seqs=max_num_seqs,
+                    max_model_len=max_model_len,
+                    gpu_memory_utilization=gpu_memory_utilization,
+                    kv_cache_memory_bytes=kv_cache_memory_bytes,
+                    enforce_eager=enforce_eager,
+                    tensor_parallel_size=tensor_parallel_size,
+                    trust_remote_code=trust_remote_code,
+                )
+            )
+    except Exception as error:  # whatever a hub, a driver or a kernel raises
+        raise EngineError(
+            f"model {str(model)!r}: the engine did not start: {type(error).__name__}: {error}; "
+            "allowed: a folder or hub id vLLM can load; see `passuntil doctor`."
+        ) from error
+
+
+def describe_engine(engine: LLMEngine) -> dict[str, object]:
+    """Return what a run records of an engine: versions, device and sizes."""
+    config = engine.vllm_config
+    is_cpu = current_platform.is_cpu()
+    return {
+        "engine": "vllm",
+        "vllm": vllm.__version__,
+        "torch": torch.__version__,
+        "device": "cpu" if is_cpu else torch.cuda.get_device_name(),
+        "dtype": str(config.model_config.dtype).removeprefix("torch."),
+        "max_num_seqs": config.scheduler_config.max_num_seqs,
+        "max_model_len": config.model_config.max_model_len,
+        "model_runner": "V2" if config.use_v2_model_runner else "V1",
+        "threads": torch.get_num_threads() if is_cpu else None,
+    }
 
 
 @final
@@ -139,35 +207,23 @@ class VllmSampler:
         cpu_threads: int | None = None,
         times_steps: bool = False,
     ) -> None:
-        if current_platform.is_cpu() and cpu_threads is not None:
-            torch.set_num_threads(cpu_threads)
-        arguments = engine_arguments(
+        self._engine: LLMEngine | None = load_engine(
             model,
+            engine_seed=engine_seed,
+            max_num_seqs=max_num_seqs,
             revision=revision,
             tokenizer=tokenizer,
             dtype=dtype,
-            max_num_seqs=max_num_seqs,
             max_model_len=max_model_len,
-            engine_seed=engine_seed,
             gpu_memory_utilization=gpu_memory_utilization,
             kv_cache_memory_bytes=kv_cache_memory_bytes,
             enforce_eager=enforce_eager,
             tensor_parallel_size=tensor_parallel_size,
             trust_remote_code=trust_remote_code,
+            cpu_threads=cpu_threads,
         )
-        self._engine: LLMEngine | None = None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._engine = LLMEngine.from_engine_args(arguments)
-        except Exception as error:  # whatever a hub, a driver or a kernel raises
-            raise EngineError(
-                f"model {str(model)!r}: the engine did not start: {type(error).__name__}: {error}; "
-                "allowed: a folder or hub id vLLM can load; see `passuntil doctor`."
-            ) from error
-        config = self._engine.vllm_config
         self._tokenizer = self._engine.get_tokenizer()
-        self._max_model_len: int = config.model_config.max_model_len
+        self._max_model_len: int = self._engine.vllm_config.model_config.max_model_len
         self._max_num_seqs = max_num_seqs
         self._prompts: dict[str, tuple[list[int], int, str]] = {}
         self._in_flight: dict[str, SampleRequest] = {}
@@ -175,18 +231,7 @@ class VllmSampler:
         self._parts = StepParts(self._engine, vllm.__version__) if times_steps else None
         if self._parts is not None:
             self._decode = self._parts.timed("detokenising", self._decode)  # type: ignore[method-assign]
-        self._provenance = {
-            "engine": "vllm",
-            "vllm": vllm.__version__,
-            "torch": torch.__version__,
-            "device": "cpu" if current_platform.is_cpu() else torch.cuda.get_device_name(),
-            "dtype": str(config.model_config.dtype).removeprefix("torch."),
-            "engine_seed": engine_seed,
-            "max_num_seqs": max_num_seqs,
-            "max_model_len": self._max_model_len,
-            "model_runner": "V2" if config.use_v2_model_runner else "V1",
-            "threads": torch.get_num_threads() if current_platform.is_cpu() else None,
-        }
+        self._provenance = {**describe_engine(self._engine), "engine_seed": engine_seed}
 
     @property
     def capacity(self) -> int:
