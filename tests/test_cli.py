@@ -16,7 +16,7 @@ from passuntil.runner.record import RunRecord
 
 COMMANDS = (
     *("run", "demo", "show", "fit", "predict", "score"),
-    *("backtest", "emergence", "plan", "verify", "recheck", "replay", "choices"),
+    *("backtest", "emergence", "plan", "verify", "recheck", "replay", "export", "choices"),
     "inspect",
     *("doctor", "version"),
 )

@@ -1,4 +1,4 @@
-"""Commands that look at what a run recorded: verify, recheck, replay."""
+"""Commands that look at what a run recorded: verify, recheck, replay, export."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from passuntil.cli.common import AsJson, RunFolder, Task, app, console, print_json
 from passuntil.report.recheck import print_recheck, print_replay
 from passuntil.runner.engine import start_vllm
+from passuntil.runner.export import export_run
 from passuntil.runner.recheck import REPORT_FILE, recheck_run
 from passuntil.runner.replay import replay_sample
 from passuntil.runner.verify import verify_run
@@ -90,3 +91,26 @@ def replay(
     else:
         print_replay(console, done)
     raise typer.Exit(0 if done.matches else 1)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    file: Annotated[
+        Path, typer.Argument(help="New file: .csv, .jsonl or .parquet.", show_default=False)
+    ],
+    task: Task = None,
+    samples: Annotated[
+        bool,
+        typer.Option(
+            "--samples", help="A row per judged sample, with the kept texts; not per instance."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run as one table: a row per model and instance, or per sample."""
+    n_rows = export_run(run, file, task=task, with_samples=samples)
+    if as_json:
+        print_json({"file": str(file), "rows": n_rows})
+    else:
+        console.print(f"{n_rows:,} rows in {file}", highlight=False, soft_wrap=True)
