@@ -23,7 +23,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from passuntil.errors import EstimationError
 from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import draw_posterior, weighted_quantile
 from passuntil.fitter.hierarchy import START, STEP
@@ -118,7 +117,7 @@ def emergence(
     Raises
     ------
     EstimationError
-        No passes, unlike instances, or exact rates.
+        No passes, unlike instances, or an exact rate of 0.
 
     Examples
     --------
@@ -130,11 +129,6 @@ def emergence(
     """
     level = check_level(confidence_level)
     family = as_family(n_params, tallies)
-    if family.is_exact:
-        raise EstimationError(
-            "emergence: got exact rates; allowed: tallies, whose counts it weighs instance by "
-            "instance; use method: sample for the task, or read the lack of fit of a scaling law."
-        )
     measured = observe(family).has_peak
     n_sizes = len(np.unique(family.n_params[measured]))
     if n_sizes < LEAST_SIZES:

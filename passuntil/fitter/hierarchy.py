@@ -26,7 +26,18 @@ from numpy.typing import NDArray
 
 from passuntil.fitter.laws import ALPHA_CENTER, ALPHA_SD, scatter_log_prior
 
-__all__ = ["START", "STEP", "Bend", "Hierarchy", "Latents", "hyper_log_prior", "warp"]
+__all__ = [
+    "START",
+    "STEP",
+    "Bend",
+    "ExactHazards",
+    "Hierarchy",
+    "Latents",
+    "Scales",
+    "find_scales",
+    "hyper_log_prior",
+    "warp",
+]
 
 Floats = NDArray[np.float64]
 Bend = Literal["none", "saturating", "signed", "loss"]
@@ -103,6 +114,25 @@ class Latents:
     log_marginal: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactHazards:
+    """Values of F that were calculated, each array of shape (n_instances, n_models).
+
+    Attributes
+    ----------
+    is_exact : ndarray of bool
+        False where an instance was sampled under a model.
+    hazards : ndarray of float
+        F, where it is exact.
+    precision : ndarray of float
+        Of the calculation: 1 / sd^2 of F.
+    """
+
+    is_exact: NDArray[np.bool_]
+    hazards: Floats
+    precision: Floats
+
+
 def _likelihood(c: Floats, fail: Floats, f: Floats) -> tuple[Floats, Floats, Floats]:
     """Return log likelihood, slope and curvature in F of c passes and `fail` fails."""
     rise = np.exp(f)
@@ -114,7 +144,7 @@ def _likelihood(c: Floats, fail: Floats, f: Floats) -> tuple[Floats, Floats, Flo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scales:
+class Scales:
     """Hyper-parameters as Newton's step needs them.
 
     Attributes
@@ -137,7 +167,8 @@ class _Scales:
     shift: Floats | float
 
 
-def _scales(theta: Floats, z: Floats, bend: Bend, log_losses: Floats | None) -> _Scales:
+def find_scales(theta: Floats, z: Floats, bend: Bend, log_losses: Floats | None) -> Scales:
+    """Return hyper-parameters, shape (n, 7 or 8), as Newton's step needs them."""
     sd_a = np.exp(np.clip(theta[:, 2:3], -5, 3))
     sd_b = np.exp(np.clip(theta[:, 3:4], -8, 1))
     rho = np.clip(np.tanh(theta[:, 4:5]), -0.995, 0.995)
@@ -146,7 +177,7 @@ def _scales(theta: Floats, z: Floats, bend: Bend, log_losses: Floats | None) -> 
     tau2 = np.exp(2 * np.clip(theta[:, 5:6], -7, 3))
     own2 = np.exp(2 * np.clip(theta[:, 6:7], -6, 2))[..., None]
     shift = 0.0 if log_losses is None else theta[:, 7, None, None] * log_losses
-    return _Scales(warp(theta, z, bend), prior, tau2, own2, shift)
+    return Scales(warp(theta, z, bend), prior, tau2, own2, shift)
 
 
 class Hierarchy:
@@ -165,6 +196,8 @@ class Hierarchy:
         "loss": F moves with v times `log_losses` besides, and the eighth number is v.
     log_losses : ndarray of float, shape (n_instances, n_models), optional
         Centred log loss of each instance under each model, for "loss".
+    exact : ExactHazards, optional
+        What was calculated instead of sampled; 0 trials there.
     """
 
     def __init__(
@@ -176,10 +209,12 @@ class Hierarchy:
         *,
         bend: Bend = "none",
         log_losses: Floats | None = None,
+        exact: ExactHazards | None = None,
     ) -> None:
-        self.bend, self.log_losses = bend, log_losses
+        self.bend, self.log_losses, self.exact = bend, log_losses, exact
         self.z, self.passes, self.fails, self.counts = z, passes, trials - passes, counts
         self._warm: tuple[Floats, Floats, Floats] | None = None
+        self._last: tuple[Floats, Latents] | None = None
 
     def log_density(self, theta: Floats) -> Floats:
         """Return log marginal likelihood plus log prior, shape (n, 7 or 8) -> (n,)."""
@@ -187,6 +222,14 @@ class Hierarchy:
 
     def latents(self, theta: Floats) -> Latents:
         """Return modes and curvatures at hyper-parameters of shape (n, 7 or 8)."""
+        # draws are weighed first and forecast from afterwards
+        if self._last is not None and np.array_equal(self._last[0], theta):
+            return self._last[1]
+        found = self._in_parts(theta)
+        self._last = theta.copy(), found
+        return found
+
+    def _in_parts(self, theta: Floats) -> Latents:
         size = max(1, CHUNK // self.passes.size)
         parts = [self._solve(theta[i : i + size]) for i in range(0, len(theta), size)]
         if len(parts) == 1:
@@ -207,7 +250,7 @@ class Hierarchy:
 
     def _solve(self, theta: Floats) -> Latents:
         mu_a, mu_b = theta[:, :1], theta[:, 1:2]
-        scales = _scales(theta, self.z, self.bend, self.log_losses)
+        scales = find_scales(theta, self.z, self.bend, self.log_losses)
         z, own2 = scales.z, scales.own2
         n, (n_instances, n_models) = len(theta), self.passes.shape
         if self._warm is None:
@@ -240,35 +283,54 @@ class Hierarchy:
         self,
         at: tuple[Floats, Floats, Floats, Floats],
         away: tuple[Floats, Floats],
-        scales: _Scales,
+        scales: Scales,
     ) -> Latents:
         """Return Laplace's approximation at the modes."""
         a, b, u, own = at
-        da, db = away
         value, _, weights = self._at(at, scales)
         value = value - 0.5 * (own**2 / scales.own2 + np.log1p(weights * scales.own2))
         weights = weights / (1 + weights * scales.own2)
         curve, schur = self._curvature(weights, scales)
+        total = self._log_total(value, curve, schur, (*away, u), scales)
+        return Latents(a, b, u, curve, weights, schur, total)
+
+    def _log_total(
+        self,
+        value: Floats,
+        curve: tuple[Floats, Floats, Floats],
+        schur: Floats,
+        away: tuple[Floats, Floats, Floats],
+        scales: Scales,
+    ) -> Floats:
+        """Return the log integral over all latents of what is `value` at their modes."""
+        da, db, u = away
         p11, p12, p22 = scales.prior
         square = p11 * da**2 + 2 * p12 * da * db + p22 * db**2
         log_det = np.log(curve[0] * curve[2] - curve[1] ** 2) - np.log(p11 * p22 - p12**2)
         per_instance = value.sum(2) - 0.5 * (square + log_det)
         log_schur = np.linalg.slogdet(schur)[1] + len(self.z) * np.log(scales.tau2[:, 0])
-        total = per_instance @ self.counts - 0.5 * ((u**2 / scales.tau2).sum(1) + log_schur)
-        return Latents(a, b, u, curve, weights, schur, total)
+        return np.asarray(
+            per_instance @ self.counts - 0.5 * ((u**2 / scales.tau2).sum(1) + log_schur)
+        )
 
     def _at(
-        self, at: tuple[Floats, Floats, Floats, Floats], scales: _Scales
+        self, at: tuple[Floats, Floats, Floats, Floats], scales: Scales
     ) -> tuple[Floats, Floats, Floats]:
         a, b, u, own = at
         line = a[..., None] - b[..., None] * scales.z[:, None, :] + u[:, None, :]
         f = line + own + scales.shift
-        f = np.clip(f, -25.0, 5.0)
-        return _likelihood(self.passes, self.fails, f)
+        value, slope, weights = _likelihood(self.passes, self.fails, np.clip(f, -25.0, 5.0))
+        if self.exact is None:
+            return value, slope, weights
+        known, precision = self.exact.is_exact, self.exact.precision
+        off = self.exact.hazards - f
+        return (
+            np.where(known, 0.5 * np.log(precision) - 0.5 * precision * off**2, value),
+            np.where(known, precision * off, slope),
+            np.where(known, precision, weights),
+        )
 
-    def _curvature(
-        self, w: Floats, scales: _Scales
-    ) -> tuple[tuple[Floats, Floats, Floats], Floats]:
+    def _curvature(self, w: Floats, scales: Scales) -> tuple[tuple[Floats, Floats, Floats], Floats]:
         """Return A11, A12, A22 of each instance and the precision of u."""
         z, prior = scales.z, scales.prior
         a11 = w.sum(2) + prior[0]
@@ -288,7 +350,7 @@ class Hierarchy:
         return (a11, a12, a22), schur
 
     def _newton(
-        self, away: tuple[Floats, Floats, Floats], scales: _Scales, slope: Floats, w: Floats
+        self, away: tuple[Floats, Floats, Floats], scales: Scales, slope: Floats, w: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Return the Newton step of (a, alpha, u), which are `away` from their prior means."""
         da, db, u = away

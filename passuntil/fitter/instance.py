@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from passuntil.errors import EstimationError
-from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.fit import PosteriorFit
-from passuntil.fitter.hierarchy import BEND_CENTER, START, STEP, Bend, Hierarchy, Latents, warp
+from passuntil.fitter.guessing import GuessingHierarchy
+from passuntil.fitter.hierarchy import (
+    BEND_CENTER,
+    START,
+    STEP,
+    Bend,
+    ExactHazards,
+    Hierarchy,
+    Latents,
+    warp,
+)
 from passuntil.fitter.laws import damping_draws
 from passuntil.fitter.observations import Family, from_hazard
+from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 
 __all__ = ["InstanceFit", "InstancePredictions", "fit_instances"]
@@ -268,8 +278,7 @@ def fit_instances(
     family : Family
         Every model measured on the same instances, in the same order.
     guess_rate : float
-        0; other values are refused: an instance that only guesses has a likelihood with a plateau,
-        which Laplace's method does not hold (forecasts 4 % high, and intervals that miss).
+        Chance g of passing by guessing, 0 <= g < 1, the same for every instance.
     is_bent : bool
         Whether all instances share a bend that levels them off.
     n_draws : int
@@ -280,10 +289,12 @@ def fit_instances(
     Raises
     ------
     EstimationError
-        Models measured on unlike numbers of instances, a guess rate, or no passes.
+        Models measured on unlike numbers of instances, no passes, an exact rate of 0, or a guess
+        rate beside exact rates.
     """
-    refuse_guesses(guess_rate, "instance")
-    hierarchy, center, rows = build_hierarchy(family, "saturating" if is_bent else "none")
+    hierarchy, center, rows = build_hierarchy(
+        family, "saturating" if is_bent else "none", guess_rate=guess_rate
+    )
     start = START if near is None else _mode_near(near, center)
     start = np.append(start[: len(START)], BEND_CENTER) if is_bent else start[: len(START)]
     if near is not None and is_bent and len(near.draws.mode) > len(START):
@@ -292,7 +303,7 @@ def fit_instances(
     draws = draw_posterior(hierarchy.log_density, start, step=step, n_draws=n_draws)
     name = "instance_saturating" if is_bent else "instance"
     latents = hierarchy.latents(draws.points)
-    return InstanceFit(family, name, 0.0, hierarchy, center, rows, draws, latents)
+    return InstanceFit(family, name, guess_rate, hierarchy, center, rows, draws, latents)
 
 
 def _mode_near(fit: InstanceFit, center: float) -> Floats:
@@ -302,57 +313,27 @@ def _mode_near(fit: InstanceFit, center: float) -> Floats:
     return start
 
 
-def refuse_guesses(guess_rate: float, method: str) -> None:
-    """Raise where a guess rate is asked of laws of single instances."""
-    if guess_rate:
-        raise EstimationError(
-            f"{method}: got a guess rate; allowed: none; use 'mle', 'saturating', 'damped', "
-            "'joint' or 'combined', whose laws of the dataset take one."
-        )
-
-
-def paired_counts(family: Family) -> tuple[Floats, Floats]:
-    """Return passes and trials, each of shape (n_instances, n_models).
-
-    Raises
-    ------
-    EstimationError
-        Unlike instances, exact rates, or nothing passed.
-    """
-    counted = [t for t in family.tallies if not isinstance(t, ExactRates)]
-    if len(counted) < len(family):
-        raise EstimationError(
-            "instance: got exact rates; allowed: tallies, whose counts it weighs; use 'mle', "
-            "'saturating', 'damped' or 'combined', which take exact rates as they are."
-        )
-    lengths = {len(t) for t in counted}
-    if len(lengths) != 1:
-        raise EstimationError(
-            f"instance: got models with {sorted(lengths)} instances; allowed: the same instances "
-            "in the same order for every model; use Tally.open(passes=0, trials=0) for one that "
-            "was not sampled."
-        )
-    passes = np.stack([t.passes for t in counted], 1).astype(float)
-    trials = np.stack([t.trials for t in counted], 1).astype(float)
-    if not passes.any():
-        raise EstimationError("instance: got no passes; allowed: at least one; sample more.")
-    return passes, trials
-
-
 def build_hierarchy(
-    family: Family, bend: Bend = "none"
+    family: Family, bend: Bend = "none", *, guess_rate: float = 0.0
 ) -> tuple[Hierarchy, float, NDArray[np.int64]]:
     """Return the data of the instance model, log N at z = 0, and each instance's row."""
-    passes, trials = paired_counts(family)
-    table = np.concatenate([passes, trials], 1)
+    found = pair_evidence(family)
+    columns: list[NDArray[Any]] = [found.passes, found.trials]
+    if found.exact is not None:
+        if guess_rate:
+            raise guesses_and_exact("instance")
+        columns += [found.exact.is_exact, found.exact.hazards, found.exact.precision]
+    table = np.concatenate(columns, 1)
     unique, rows, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     x = np.log(family.n_params)
     center, m = float(x.mean()), len(x)
-    hierarchy = Hierarchy(
-        x - center,
-        unique[:, :m],
-        unique[:, m:],
-        counts.astype(float),
-        bend=bend,
-    )
-    return hierarchy, center, rows.ravel()
+    parts = [unique[:, k * m : (k + 1) * m] for k in range(len(columns))]
+    data = x - center, parts[0], parts[1], counts.astype(float)
+    if guess_rate:
+        return (
+            GuessingHierarchy(*data, guess_rate=guess_rate, bend=bend),
+            center,
+            rows.ravel(),
+        )
+    exact = None if found.exact is None else ExactHazards(parts[2] > 0, parts[3], parts[4])
+    return Hierarchy(*data, bend=bend, exact=exact), center, rows.ravel()

@@ -24,9 +24,11 @@ from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.fit import PosteriorFit
+from passuntil.fitter.guessing import GuessingHierarchy
 from passuntil.fitter.hierarchy import LOSS_CENTER, Hierarchy, Latents
-from passuntil.fitter.instance import forecast_mean, paired_counts, refuse_guesses
+from passuntil.fitter.instance import forecast_mean
 from passuntil.fitter.observations import Family
+from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
 
 __all__ = ["LossAssistedFit", "fit_loss_assisted"]
@@ -192,7 +194,7 @@ def fit_loss_assisted(
         Loss of the gold answer of each instance under each model, > 0, models in the order of the
         family (smallest first); total or per token, one kind throughout.
     guess_rate : float
-        0; other values are refused, as by the instance fit.
+        Chance g of passing by guessing, 0 <= g < 1.
     n_draws : int
         A power of two.
 
@@ -201,7 +203,7 @@ def fit_loss_assisted(
     UsageError
         Losses of another shape, or not positive.
     EstimationError
-        Unlike instances, a guess rate, or nothing passed.
+        Unlike instances, nothing passed, an exact rate of 0, or a guess rate beside exact rates.
 
     Examples
     --------
@@ -216,8 +218,8 @@ def fit_loss_assisted(
     >>> round(fit.slope, 1)
     2.0
     """
-    refuse_guesses(guess_rate, "loss_assisted")
-    passes, trials = paired_counts(family)
+    found = pair_evidence(family)
+    passes = found.passes
     array = np.asarray(losses, float)
     if array.shape != passes.shape or not (np.isfinite(array) & (array > 0)).all():
         raise UsageError(
@@ -225,13 +227,14 @@ def fit_loss_assisted(
             f"{passes.shape}, a loss > 0 of each instance under each model."
         )
     log_losses = np.log(array)
-    hierarchy = Hierarchy(
-        np.zeros(len(family)),
-        passes,
-        trials,
-        np.ones(len(passes)),
-        bend="loss",
-        log_losses=log_losses - log_losses.mean(),
+    data = np.zeros(len(family)), passes, found.trials, np.ones(len(passes))
+    centred = log_losses - log_losses.mean()
+    if guess_rate and found.exact is not None:
+        raise guesses_and_exact("loss_assisted")
+    hierarchy = (
+        GuessingHierarchy(*data, guess_rate=guess_rate, bend="loss", log_losses=centred)
+        if guess_rate
+        else Hierarchy(*data, bend="loss", log_losses=centred, exact=found.exact)
     )
 
     def log_density(points: Floats) -> Floats:
@@ -239,7 +242,7 @@ def fit_loss_assisted(
 
     draws = draw_posterior(log_density, START, step=STEP, n_draws=n_draws)
     latents = hierarchy.latents(_placed(draws.points))
-    return LossAssistedFit(family, "loss_assisted", 0.0, array, hierarchy, draws, latents)
+    return LossAssistedFit(family, "loss_assisted", guess_rate, array, hierarchy, draws, latents)
 
 
 def _placed(points: Floats) -> Floats:

@@ -54,14 +54,73 @@ def test_a_fit_knows_scatter_from_sampling_noise() -> None:
     assert fit.predict(2449e6, 0.9).low < fit.predict(2449e6, 0.9).high
 
 
-def test_methods_that_weigh_counts_refuse_them() -> None:
-    many = [ExactRates([ExactRate(float(p), 0.0)] * 3) for p in RATES]
-    with pytest.raises(EstimationError, match="exact rates"):
-        fit_scaling_law(n_params=SIZES, tallies=many, method="instance")
+RNG = np.random.default_rng(5)
+HAZARDS = (
+    RNG.normal(1.2, 0.7, (40, 1))
+    - RNG.normal(0.2, 0.04, (40, 1)) * (np.log(SIZES) - np.log(SIZES).mean())
+    + RNG.normal(0, 0.1, (40, 6))
+)
+UNLIKE = np.exp(-np.exp(HAZARDS)).T  # (n_models, n_instances)
+
+
+def exact_instances(rates: np.ndarray) -> list[ExactRates]:
+    return [ExactRates([ExactRate(float(p), 0.0) for p in row]) for row in rates]
+
+
+@pytest.mark.parametrize("method", ["instance", "instance_saturating"])
+def test_instance_laws_take_them_as_the_limit_of_many_samples(method: str) -> None:
+    found = fit_scaling_law(n_params=SIZES, tallies=exact_instances(UNLIKE), method=method)
+    many = [[Tally.fixed(passes=round(10**10 * p), trials=10**10) for p in row] for row in UNLIKE]
+    limit = fit_scaling_law(n_params=SIZES, tallies=many, method=method)
+    mine, theirs = (fit.predict(2449e6, 0.9) for fit in (found, limit))
+    for name in ("value", "low", "high"):
+        assert getattr(mine, name) == pytest.approx(getattr(theirs, name), rel=0.02)
+
+
+def test_instance_laws_mix_exact_and_sampled_models() -> None:
+    mixed = [
+        *exact_instances(UNLIKE[:3]),
+        *([Tally.fixed(passes=round(10**6 * p), trials=10**6) for p in row] for row in UNLIKE[3:]),
+    ]
+    found = fit_scaling_law(n_params=SIZES, tallies=mixed, method="instance").predict(2449e6)
+    whole = fit_scaling_law(n_params=SIZES, tallies=exact_instances(UNLIKE), method="instance")
+    assert found.value == pytest.approx(whole.predict(2449e6).value, rel=0.02)
+
+
+def test_easy_and_impossible_instances() -> None:
+    rates = UNLIKE.copy()
+    rates[:, 0] = 1 - 1e-12  # F = -27.6: nearly sure, and no reason for unlike slopes
+    usual = fit_scaling_law(n_params=SIZES, tallies=exact_instances(UNLIKE), method="instance")
+    easy = fit_scaling_law(n_params=SIZES, tallies=exact_instances(rates), method="instance")
+    spread = [np.exp(fit.draws.mode[2]) for fit in (usual, easy)]
+    assert spread[0] < spread[1] < 2  # 28 sd away it would be 4
+    bounded = [
+        ExactRates([ExactRate(0.0, 1e-6), *(ExactRate(float(p), 0.0) for p in row)])
+        for row in UNLIKE
+    ]
+    assert fit_scaling_law(n_params=SIZES, tallies=bounded, method="instance").predict(1e10).value
+    impossible = [
+        ExactRates([ExactRate(0.0, 0.0), *(ExactRate(float(p), 0.0) for p in row)])
+        for row in UNLIKE
+    ]
+    with pytest.raises(EstimationError, match="exact rates of 0 for 1 of 41 instances"):
+        fit_scaling_law(n_params=SIZES, tallies=impossible, method="instance")
+
+
+def test_what_has_no_use_of_them_says_so() -> None:
+    many = exact_instances(UNLIKE)
     with pytest.raises(EstimationError, match="exact rates"):
         plan(as_family(SIZES, many), 2449e6, confidence_level=0.9)
-    combined = fit_scaling_law(n_params=SIZES, tallies=many, method="combined")
-    assert 0 < combined.predict(2449e6).value < 1
+    with pytest.raises(EstimationError, match="guess rate and exact rates"):
+        fit_scaling_law(n_params=SIZES, tallies=many, method="instance", guess_rate=0.25)
+
+
+def test_losses_explain_exact_rates() -> None:
+    losses = np.exp(HAZARDS / 2)  # F = 2 log L
+    fit = fit_scaling_law(
+        n_params=SIZES, tallies=exact_instances(UNLIKE), method="loss_assisted", losses=losses
+    )
+    assert fit.slope == pytest.approx(2, abs=0.05)
 
 
 def test_backtest_and_digest_take_them() -> None:
@@ -83,10 +142,17 @@ def test_rates_that_are_not_known_well_are_refused() -> None:
             fit_scaling_law(n_params=SIZES, tallies=unsure, method=method)
 
 
-def test_emergence_names_no_method_it_has_not() -> None:
-    with pytest.raises(EstimationError, match="emergence: got exact rates") as caught:
-        emergence(n_params=SIZES, tallies=exact(SCATTERED))
-    assert "'mle'" not in str(caught.value)
+def test_emergence_takes_them() -> None:
+    z = np.log(SIZES) - np.log(SIZES).mean()
+    slopes = RNG.normal(0.2, 0.04, (40, 1))
+    bent = HAZARDS + slopes * (z - np.expm1(0.8 * z) / 0.8)
+    straight, faster = (
+        emergence(n_params=SIZES, tallies=exact_instances(np.exp(-np.exp(f)).T))
+        for f in (HAZARDS, bent)
+    )
+    assert straight.verdict == "linear"
+    assert faster.verdict == "accelerated"
+    assert faster.shapes
 
 
 def test_a_rate_of_one_has_no_place_on_the_line() -> None:
