@@ -28,9 +28,8 @@ from typing import Any
 import numpy as np
 import scipy
 
-from passuntil import steering
 from passuntil.estimator import TallyArray, dataset_pass_rate
-from passuntil.steering import Goal, Steering
+from passuntil.steering import Goal, Steering, dataset
 from passuntil.stopping import InstanceState, StopRule
 
 Outcomes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -72,7 +71,13 @@ def uniform_samples(outcomes: Outcomes, width: float) -> int | None:
 
 
 def replay(
-    path: Path, widths: list[float], n_orders: int, *, min_samples: int, seed: int
+    path: Path,
+    widths: list[float],
+    n_orders: int,
+    *,
+    models: list[str] | None,
+    min_samples: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Return one row per model and width."""
     rows = []
@@ -81,7 +86,7 @@ def replay(
             stored = data[name].astype(np.uint8)
             truth = float(stored.mean())
             spread = stored.mean(1) * (1 - stored.mean(1))
-            for width in widths:
+            for width in widths if models is None or name in models else ():
                 steered, uniform, reached, held = [], [], [], 0
                 for order in range(n_orders):
                     rng = np.random.default_rng([seed, order])
@@ -215,15 +220,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("outcomes", type=Path, nargs="?")
     parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--models", nargs="+", help="of the file; all of them by default")
     parser.add_argument("--widths", type=float, nargs="+", default=[0.2, 0.1])
     parser.add_argument("--coverage", type=int, default=0, metavar="REPLICATES")
     parser.add_argument("--mixes", type=int, default=0, metavar="REPLICATES")
     parser.add_argument("--min-samples", type=int, default=10)
-    parser.add_argument("--prior-a", type=float, default=steering.PRIOR_A)
+    parser.add_argument("--prior-a", type=float, default=dataset.PRIOR_A)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    steering.PRIOR_A = options.prior_a  # type: ignore[misc]
+    dataset.PRIOR_A = options.prior_a  # type: ignore[misc]
     machine = {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -248,7 +254,9 @@ def main() -> None:
     elif not options.outcomes.is_file():
         print(f"replay: left out; {options.outcomes} is not there", file=sys.stderr)
     else:
-        rows += replay(options.outcomes, options.widths, options.orders, **common)
+        rows += replay(
+            options.outcomes, options.widths, options.orders, models=options.models, **common
+        )
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     if options.json:
         json.dump({**machine, "rows": rows}, sys.stdout, indent=1)

@@ -17,6 +17,9 @@ _MODES: Mapping[str, tuple[str, ...]] = {
     "target": ("target_width", "total_budget", "min_samples", "budget"),
 }
 _MODEL = ("path", "revision")
+# Where a forecast steers, sizes decide which samples are drawn, and so does who is held out.
+_FORECAST = ("forecast", "sample_cost")
+_FORECAST_MODEL = ("n_params", "held_out")
 _TASK = ("digest", "format", "limit", "checker")
 _ENGINE = ("kind", "dtype", "tokenizer")
 # Left out at these values, so that runs from before the keys keep their fingerprint.
@@ -31,6 +34,10 @@ def decisive(job: Mapping[str, Any]) -> dict[str, object]:
     """
     mode = job.get("mode", _DEFAULT_MODE)
     flat: dict[str, object] = {key: job[key] for key in _MODES[mode] + _RULE}
+    if mode == "target" and job.get("forecast") is not None:  # left out for the same reason
+        flat |= {key: job[key] for key in _FORECAST}
+        for model in job["family"]:
+            flat |= {f"family.{model['name']}.{key}": model[key] for key in _FORECAST_MODEL}
     if mode != _DEFAULT_MODE:  # left out, so that runs from before the modes keep their fingerprint
         flat["mode"] = mode
     for model in job["family"]:

@@ -18,7 +18,7 @@ from passuntil.config.task import SamplingSpec, TaskSpec
 from passuntil.errors import UsageError, nearest
 from passuntil.ports import Decoding
 from passuntil.records import Instance
-from passuntil.steering import Goal
+from passuntil.steering import ForecastGoal, Goal
 from passuntil.stopping import StopRule
 from passuntil.tasks import Problem, TaskSource, load_problems
 
@@ -26,7 +26,12 @@ __all__ = ["Job"]
 
 
 # Keys without a default that one mode alone reads; they are refused in the others.
-_OWN_KEYS: Final = {"samples": "fixed", "target_width": "target", "total_budget": "target"}
+_OWN_KEYS: Final = {
+    "samples": "fixed",
+    "target_width": "target",
+    "total_budget": "target",
+    "forecast": "target",
+}
 
 
 class Job(Spec):
@@ -37,6 +42,14 @@ class Job(Spec):
     samples of each model on each task to where they narrow the 95 % interval of PU most, until it
     is ``target_width`` wide, relative to PU, or ``total_budget`` samples are drawn for that model
     and task; each instance gets at least ``min_samples`` and at most ``budget``.
+
+    With ``forecast``, the number of parameters of a bigger model, ``mode: target`` steers the
+    samples of all models that are not held out to where they narrow the 90 % interval of its PU
+    most, until that is ``target_width`` wide, relative to the forecast, ``total_budget`` samples
+    are drawn for the task, or more would hardly narrow it. The samples come in rounds, each a pass
+    over the models, the first of ``min_samples`` an instance. ``sample_cost: n_params`` counts a
+    sample as dear as its model is big. A held-out model is then measured to ``target_width`` of its
+    own PU, with an equal share of ``total_budget``.
 
     A mode does not read the others' keys: ``mode: fixed`` leaves ``passes``, ``min_samples`` and
     ``budget`` aside, ``mode: target`` leaves ``passes`` aside. They are not refused there, so that
@@ -55,6 +68,8 @@ class Job(Spec):
     samples: Positive | None = None
     target_width: PositiveFloat | None = None
     total_budget: Positive | None = None
+    forecast: PositiveFloat | None = None
+    sample_cost: Literal["equal", "n_params"] = "equal"
     passes: Positive = 1
     min_samples: Positive = 1
     budget: Positive = 100_000
@@ -94,6 +109,8 @@ class Job(Spec):
                 )
         self.stop_rule()
         self.goal()
+        if self.forecast_goal() is not None:
+            self._check_sizes()
         for task in self.tasks:
             check_likelihood(task, self.decoding(task))
         if all(model.held_out for model in self.family):
@@ -116,11 +133,34 @@ class Job(Spec):
             return StopRule.steered(min_samples=self.min_samples, budget=self.budget)
         return StopRule(passes=self.passes, min_samples=self.min_samples, budget=self.budget)
 
-    def goal(self) -> Goal | None:
-        """Return what ends the sampling of a task in target mode, None in the others."""
+    def goal(self, model: ModelSpec | None = None) -> Goal | None:
+        """Return what ends a task in target mode; None in other modes, and where a forecast does.
+
+        A forecast steers every model but the held-out ones, which alone have a goal then.
+        """
         if self.mode != "target":
             return None
-        return Goal(relative_width=self.target_width, total_budget=self.total_budget)
+        if self.forecast is None:
+            return Goal(relative_width=self.target_width, total_budget=self.total_budget)
+        if model is None or not model.held_out:
+            return None
+        n_measured = sum(not model.held_out for model in self.family)
+        share = None if self.total_budget is None else max(1, self.total_budget // n_measured)
+        return Goal(relative_width=self.target_width, total_budget=share)
+
+    def forecast_goal(self) -> ForecastGoal | None:
+        """Return what ends a task that a forecast steers, None where none does."""
+        if self.mode != "target" or self.forecast is None:
+            return None
+        return ForecastGoal(self.forecast, self.target_width, self.total_budget)
+
+    def _check_sizes(self) -> None:
+        sizes = {model.n_params for model in self.family if not model.held_out}
+        if len(sizes) < 2:
+            raise UsageError(
+                f"forecast: got models of {len(sizes)} size that are not held out; allowed: at "
+                "least 2 sizes (3 or more for an interval that means something); add models."
+            )
 
     @property
     def base(self) -> Path:

@@ -99,6 +99,10 @@ class RunProgress:
         """Say that a forecast was sealed."""
         self._console.print(f"Forecast sealed before its model is sampled: {path}", highlight=False)
 
+    def on_round(self, task: str, words: str) -> None:
+        """Say what a round of a steered run found."""
+        self._console.print(f"{task}: {words}", highlight=False)
+
     def _rates(self, snapshot: Snapshot) -> str:
         seconds = max(snapshot.elapsed_s, 1e-9)
         return (

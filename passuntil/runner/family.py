@@ -20,6 +20,7 @@ from passuntil.runner.instance import InstanceRun
 from passuntil.runner.likelihood import measure_exact
 from passuntil.runner.profile import TimedChecker, add_profiles
 from passuntil.runner.record import InstanceRecord, fold
+from passuntil.runner.rounds import RoundObserver, decide_rounds, rules_of
 from passuntil.runner.sealed import seal_forecasts
 from passuntil.runner.shares import PoolShares
 from passuntil.runner.weights import weights_digest
@@ -130,10 +131,12 @@ class FamilyRun:
             One model's ends all; what was judged of any is in the ledger.
         """
         job = self._job
-        known = fold(self._ledger, job.stop_rule())
         ordered = sorted(job.family, key=lambda model: model.held_out)  # stable
         places = {model.name: place for place, model in enumerate(ordered)}
         fitted = [model for model in ordered if not model.held_out]
+        if job.forecast is not None:
+            self._sample_rounds(fitted, places)
+        known = fold(self._ledger, rules_of(job, self._ledger))
         groups = [fitted, ordered[len(fitted) :]]
         if job.models_at_once == 1:
             groups = [[model] for model in ordered]
@@ -145,6 +148,24 @@ class FamilyRun:
             self._sample([self._part(model, known, places[model.name]) for model in group])
             for model in group:
                 self._measure(model, places[model.name])
+
+    def _sample_rounds(self, models: Sequence[ModelSpec], places: Mapping[str, int]) -> None:
+        """Sample the models in rounds until the forecast that steers them is known."""
+
+        def find_state(model: str, task: str, instance: str) -> InstanceState | None:
+            record = known.get((model, task, instance))
+            return record.state if record else None
+
+        is_wanted = True
+        while is_wanted:
+            known = fold(self._ledger, rules_of(self._job, self._ledger))
+            self._sample([self._part(model, known, places[model.name]) for model in models])
+            known = fold(self._ledger, rules_of(self._job, self._ledger))
+            is_wanted = False
+            for task, words in decide_rounds(self._job, self._ledger, find_state):
+                is_wanted = True
+                if isinstance(self._observer, RoundObserver):
+                    self._observer.on_round(task, words)
 
     def _measure(self, model: ModelSpec, n_done: int) -> None:
         """Calculate the pass rates of the tasks that are not sampled."""
@@ -173,14 +194,16 @@ class FamilyRun:
     ) -> _Part:
         job = self._job
         runs, greedy = [], []
+        rule = rules_of(job, self._ledger)
         for instance in self._instances:
-            record = known.get((model.name, instance.task, instance.id))
-            state = record.state if record else InstanceState(job.stop_rule())
+            key = (model.name, instance.task, instance.id)
+            record = known.get(key)
+            state = record.state if record else InstanceState(rule(*key))
             keeps_all = job.keep_texts == "all"
             runs.append(InstanceRun(model.name, instance, state, keeps_all=keeps_all))
             if job.greedy and (record is None or record.is_greedy_pass is None):
                 greedy.append(instance)
-        goal = job.goal()
+        goal = job.goal(model)
         if goal is not None:  # which instances are done follows from the verdicts of all
             for task in dict.fromkeys(run.instance.task for run in runs):
                 group = [run.state for run in runs if run.instance.task == task]
@@ -251,7 +274,7 @@ class FamilyRun:
             ledger=self._ledger,
             run_seed=job.seed if job.seeding == "per_sample" else None,
             on_progress=self._on_progress,
-            goal=job.goal(),
+            goal=job.goal(part.model),
         )
 
     def _on_progress(self, snapshot: Snapshot) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Ledger
 from passuntil.records import Tally
 from passuntil.runner.rates import MeasuredRate, read_rates
+from passuntil.runner.rounds import rules_of
 from passuntil.steering import Steering
 from passuntil.stopping import InstanceState, StopRule
 
@@ -39,8 +40,12 @@ class InstanceRecord:
     is_greedy_pass: bool | None = None
 
 
-def fold(ledger: Ledger, rule: StopRule) -> dict[tuple[str, str, str], InstanceRecord]:
+def fold(
+    ledger: Ledger, rule: StopRule | Callable[[str, str, str], StopRule]
+) -> dict[tuple[str, str, str], InstanceRecord]:
     """Return the state of every (model, task, instance) that the ledger has begun.
+
+    The rule is one for all, or a function of model, task and instance.
 
     The same fold serves resuming, tests and analysis.
     """
@@ -49,7 +54,8 @@ def fold(ledger: Ledger, rule: StopRule) -> dict[tuple[str, str, str], InstanceR
     def record(model: str, task: str, instance: str) -> InstanceRecord:
         address = (model, task, instance)
         if address not in records:
-            records[address] = InstanceRecord(InstanceState(rule), Counter())
+            own = rule(*address) if callable(rule) else rule
+            records[address] = InstanceRecord(InstanceState(own), Counter())
         return records[address]
 
     for block in ledger.blocks(with_kept=False):
@@ -199,7 +205,8 @@ class RunRecord:
                 f"{passuntil.__version__} cannot read ({error}); allowed: a job of this version; "
                 "read it with that one."
             ) from error
-        records = fold(ledger, job.stop_rule())
+        rules = rules_of(job, ledger)
+        records = fold(ledger, rules)
         names = ledger.read_meta("instances") or {}
         faults: Mapping[str, Any] = ledger.read_meta("faults") or {}
         tasks = {}
@@ -211,7 +218,7 @@ class RunRecord:
                     task.name,
                     {
                         i: records.get((model.name, task.name, i))
-                        or InstanceRecord(InstanceState(job.stop_rule()), Counter())
+                        or InstanceRecord(InstanceState(rules(model.name, task.name, i)), Counter())
                         for i in ids
                     },
                     faults.get(model.name, {}).get(task.name, {}),
@@ -219,10 +226,12 @@ class RunRecord:
                     if task.method == "likelihood"
                     else None,
                 )
-        goal = job.goal()
-        if goal is not None:  # whether the goal was reached follows from verdicts and faults
-            for found in tasks.values():
-                if found.rates is None:
+        for model in job.family:
+            goal = job.goal(model)
+            for task in job.tasks:
+                # whether the goal was reached follows from verdicts and faults
+                found = tasks[model.name, task.name]
+                if goal is not None and found.rates is None:
                     aborted = {i for i, name in enumerate(found.instances) if name in found.faults}
                     states = [record.state for record in found.instances.values()]
                     Steering(goal, states).advance(aborted=aborted)

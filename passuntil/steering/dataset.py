@@ -21,9 +21,10 @@ from scipy.special import ndtri
 
 from passuntil.errors import UsageError
 from passuntil.estimator import TallyArray, dataset_pass_rate
+from passuntil.fitter.design import allocate
 from passuntil.stopping import InstanceState
 
-__all__ = ["Goal", "Steering", "allocate"]
+__all__ = ["Goal", "Steering"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -224,41 +225,3 @@ def _posterior(passes: Counts, trials: Counts, level: float) -> tuple[Floats, fl
     variance = rate * (1 - rate) * size / (size + 1)
     sd = np.sqrt((variance / size).sum()) / len(trials)
     return variance, float(2 * ndtri((1 + level) / 2) * sd / rate.mean())
-
-
-def allocate(weights: Floats, least: Counts, most: Counts, total: int) -> Counts:
-    """Return trials in proportion to weights, within bounds, that add up to `total`.
-
-    Parameters
-    ----------
-    weights : ndarray of float, shape (n_instances,)
-        Positive.
-    least, most : ndarray of int, shape (n_instances,)
-        Bounds of each, least <= most.
-    total : int
-        Trials in all; where the bounds forbid it, the nearest they allow.
-
-    Returns
-    -------
-    ndarray of int, shape (n_instances,)
-
-    Examples
-    --------
-    >>> allocate(np.array([1.0, 3.0, 1.0]), np.array([1, 1, 5]), np.array([9, 9, 9]), 13)
-    array([2, 6, 5])
-    """
-    total = min(max(total, int(least.sum())), int(most.sum()))
-    low, high = 0.0, float((most / weights).max())
-    for _ in range(100):  # to the last bit of the factor
-        middle = (low + high) / 2
-        if np.clip(middle * weights, least, most).sum() < total:
-            low = middle
-        else:
-            high = middle
-    exact = np.clip(high * weights, least, most)
-    whole = np.floor(exact).astype(np.int64)
-    left = total - int(whole.sum())
-    rest = np.where(whole < most, exact - whole, -1.0)
-    for i in np.argsort(-rest, kind="stable")[: max(left, 0)]:
-        whole[i] += 1
-    return whole

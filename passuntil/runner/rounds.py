@@ -1,0 +1,118 @@
+"""The rounds of a run that a forecast steers: what the ledger records of them, and the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+
+from passuntil.config import Job
+from passuntil.estimator import TallyArray
+from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.steering import decide
+from passuntil.steering.forecast import Decision
+from passuntil.stopping import InstanceState, StopRule
+
+__all__ = ["ROUNDS", "RoundObserver", "decide_rounds", "rules_of"]
+
+ROUNDS: Final = "rounds"
+"""Name of the ledger's record: by task, the trials wanted and what each round found."""
+
+Address = tuple[str, str, str]
+Rule = Callable[[str, str, str], StopRule]
+FindState = Callable[[str, str, str], InstanceState | None]
+
+
+@runtime_checkable
+class RoundObserver(Protocol):
+    """An observer that is told of rounds too."""
+
+    def on_round(self, task: str, words: str) -> None:
+        """Report what a complete round found and what follows."""
+        ...
+
+
+def rules_of(job: Job, ledger: SqliteLedger) -> Rule:
+    """Return when sampling of a model, task and instance ends.
+
+    One rule for all, but where a forecast steers: there an instance ends at the trials its last
+    round wants, so that a state closes when the round is complete.
+    """
+    rule = job.stop_rule()
+    if job.forecast is None:
+        return lambda model, task, instance: rule
+    measured = {model.name for model in job.family if not model.held_out}
+    recorded: Mapping[str, Any] = ledger.read_meta(ROUNDS) or {}
+    names: Mapping[str, Any] = ledger.read_meta("instances") or {}
+    wanted: dict[Address, int] = {}
+    for task, found in recorded.items():
+        for model, trials in found["trials"].items():
+            wanted |= {(model, task, i): n for i, n in zip(names[task], trials, strict=True)}
+
+    def find(model: str, task: str, instance: str) -> StopRule:
+        if model not in measured:
+            return rule
+        n = wanted.get((model, task, instance), rule.min_samples)
+        return StopRule.steered(min_samples=n, budget=n)
+
+    return find
+
+
+def decide_rounds(
+    job: Job, ledger: SqliteLedger, find_state: FindState
+) -> Iterator[tuple[str, str]]:
+    """Decide and record the next round of each task whose last one is complete; yield the words.
+
+    Parameters
+    ----------
+    find_state : callable
+        From model, task and instance to what is judged; an instance behind its round's trials was
+        aborted, and gets no more than those.
+    """
+    goal = job.forecast_goal()
+    assert goal is not None
+    names: Mapping[str, Any] = ledger.read_meta("instances") or {}
+    models = [model for model in job.family if not model.held_out]
+    for task in job.tasks:
+        recorded: dict[str, Any] = dict(ledger.read_meta(ROUNDS) or {})
+        before: Mapping[str, Any] = recorded.get(task.name, {})
+        if task.method == "likelihood" or before.get("end") is not None:
+            continue
+        ids: Sequence[str] = names[task.name]
+        floor = [job.min_samples] * len(ids)
+        wanted = np.array([before.get("trials", {}).get(m.name, floor) for m in models], np.int64)
+        states = [[find_state(m.name, task.name, i) for i in ids] for m in models]
+        passes = np.array([[s.n_passes if s else 0 for s in row] for row in states], np.int64)
+        trials = np.array([[s.n_committed if s else 0 for s in row] for row in states], np.int64)
+        is_behind = trials < wanted
+        history = list(before.get("history", []))
+        decision = decide(
+            goal,
+            [model.n_params for model in models],
+            [TallyArray.open(passes=c, trials=n) for c, n in zip(passes, trials, strict=True)],
+            most=np.where(is_behind, trials, job.budget),
+            n_rounds=len(history) + 1,
+            cost=None if job.sample_cost == "equal" else [model.n_params for model in models],
+        )
+        following = np.where(is_behind, wanted, decision.trials)
+        recorded[task.name] = {
+            "trials": {m.name: row.tolist() for m, row in zip(models, following, strict=True)},
+            "end": None if decision.end is None else str(decision.end),
+            "history": [*history, _plain(decision, int(trials.sum()))],
+        }
+        ledger.write_meta(ROUNDS, recorded)
+        yield task.name, decision.words
+
+
+def _plain(decision: Decision, n_samples: int) -> dict[str, Any]:
+    forecast = decision.forecast
+    return {
+        "samples": n_samples,
+        "value": None if forecast is None else forecast.value,
+        "low": None if forecast is None else forecast.low,
+        "high": None if forecast is None else forecast.high,
+        "width": decision.width,
+        "least_width": decision.least_width,
+        "words": decision.words,
+    }
