@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -205,6 +205,40 @@ def test_checker_fault_gives_the_instance_up_and_is_never_a_fail(tmp_path: Path)
     assert all(
         r.state.tally() == Tally.censored(passes=0, trials=50, min_samples=20) for r in others
     )
+
+
+class Reading(Silent):
+    """Reads the run at every report, as one who looks at a killed run's folder would."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self.seen: list[tuple[bool, list[str]]] = []  # whether some are open, the aborted ones
+
+    def on_progress(self, snapshot: Snapshot) -> None:
+        found = RunRecord.load(self._folder).tasks["small", "answers"]
+        self.seen.append((any(run.is_open for run in snapshot.instances), list(found.faults)))
+
+
+def test_aborted_instances_are_on_record_at_once_until_they_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("passuntil.runner.drive._SNAPSHOT_INTERVAL_S", 0.0)
+    job, broken = make_job(tmp_path, "budget=50", "greedy=false"), "pico-answer/3"
+    for checker, expected in ((Faulty(broken), [broken]), (Faulty("none"), [])):
+        observer = Reading(tmp_path / "run")
+        with suppress(CheckerError):  # of the forecast, which needs every instance
+            run_job(
+                job,
+                tmp_path / "run",
+                observer=observer,
+                make_sampler=scripted,
+                make_checkers=lambda job, checker=checker: {"answers": checker},
+            )
+        assert observer.seen[-1] == (False, expected)
+        assert (True, expected) in observer.seen
+        if not expected:
+            assert all(not faults for _, faults in observer.seen)
 
 
 def test_fold_of_a_ledger_is_the_state(tmp_path: Path) -> None:
