@@ -11,7 +11,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -21,7 +21,7 @@ from scipy.special import betaincinv
 from passuntil.errors import EstimationError, UsageError, nearest
 from passuntil.estimator.arrays import TallyArray, as_tally_array
 from passuntil.estimator.exact import ExactRates
-from passuntil.estimator.hyper import MeanPosterior, mean_posterior
+from passuntil.estimator.hyper import MeanPosterior, loose_posterior, mean_posterior
 from passuntil.estimator.intervals import Interval, check_level
 from passuntil.estimator.mixing import fit_mixing
 from passuntil.estimator.rate import unbiased_parts
@@ -89,12 +89,15 @@ class DatasetPassRate:
         The estimate.
     caution : str or None
         What a reader has to know before using it.
+    posterior : MeanPosterior or None
+        What `value` was taken from, where it came from one.
     """
 
     tallies: TallyArray
     method: str
     value: float
     caution: str | None
+    posterior: MeanPosterior | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -108,7 +111,14 @@ class DatasetPassRate:
 
     @cached_property
     def _posterior(self) -> MeanPosterior:
-        return mean_posterior(self.tallies)
+        return self.posterior or mean_posterior(self.tallies)
+
+    @cached_property
+    def _posteriors(self) -> list[MeanPosterior]:
+        """What intervals hold: without a floor, also what a looser shape says."""
+        is_bare = self.tallies.is_outcome(Outcome.STOPPED) & (self.tallies.min_samples == 1)
+        loose = [loose_posterior(self.tallies)] if is_bare.any() else []
+        return [self._posterior, *loose]
 
     @cached_property
     def _is_design_based(self) -> bool:
@@ -184,9 +194,11 @@ class DatasetPassRate:
             high = float(betaincinv(c + 0.5, n - c + 0.5, 1 - tail))
             name = "effective binomial (Jeffreys)"
         else:
-            post = self._posterior
-            quantile = post.quantile if of == "sampling" else post.population_quantile
-            low, high = quantile(tail), quantile(1 - tail)
+            quantiles = [
+                post.quantile if of == "sampling" else post.population_quantile
+                for post in self._posteriors
+            ]
+            low, high = min(q(tail) for q in quantiles), max(q(1 - tail) for q in quantiles)
             name = "hierarchical"
         return Interval(
             min(low, self.value), max(high, self.value), confidence_level, f"{name}, {of}"
@@ -256,10 +268,10 @@ def dataset_pass_rate(
     chosen = method
     if method == "auto":
         chosen = "unbiased" if exists.all() and values.any() else "hierarchical"
-    return DatasetPassRate(array, chosen, *_estimate(array, chosen))
+    return _estimate(array, chosen)
 
 
-def _estimate(array: TallyArray, method: str) -> tuple[float, str | None]:
+def _estimate(array: TallyArray, method: str) -> DatasetPassRate:
     is_first = array.is_outcome(Outcome.STOPPED) & (array.passes == 1) & (array.min_samples == 1)
     caution = NO_FLOOR_CAUTION if is_first.any() else None
     if method == "unbiased":
@@ -271,14 +283,16 @@ def _estimate(array: TallyArray, method: str) -> tuple[float, str | None]:
                 "or a floor; use method='hierarchical' or 'mixing'.",
                 partial=exists,
             )
-        return float(values.mean()), caution
+        return DatasetPassRate(array, method, float(values.mean()), caution)
     if method == "hierarchical":
-        return mean_posterior(array).mean, caution
+        posterior = mean_posterior(array)
+        return DatasetPassRate(array, method, posterior.mean, caution, posterior)
     if method == "mixing":
-        return fit_mixing(array).mean, caution
+        return DatasetPassRate(array, method, fit_mixing(array).mean, caution)
     sampled = array.take(array.trials > 0)
+    mean = float((sampled.passes / sampled.trials).mean())
     is_biased = array.is_outcome(Outcome.STOPPED).any()
-    return float((sampled.passes / sampled.trials).mean()), BIAS_CAUTION if is_biased else None
+    return DatasetPassRate(array, method, mean, BIAS_CAUTION if is_biased else None)
 
 
 @dataclass(frozen=True, slots=True)

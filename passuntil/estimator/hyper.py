@@ -1,9 +1,9 @@
 """Parametric mixing distributions with their uncertainty: what the mean pass rate may be.
 
 Two families, both fitted by marginal likelihood and weighted by their evidence: log odds of p
-normal over instances with unlike tails, and Beta with a point mass at zero. Used for intervals
-where single instances say little (first-pass tallies without a floor); the point estimates are
-elsewhere.
+normal over instances with unlike tails, and Beta with a point mass at zero. A third is looser: its
+easy end may be heavier or lighter than the rest says. Tallies that stopped without a floor cannot
+tell that end, which rules the mean; their intervals hold what either of the two says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from passuntil.estimator.arrays import TallyArray
 from passuntil.estimator.mixing import log_likelihoods, unique_tallies
 from passuntil.estimator.posterior import Draws, draw_posterior, weighted_quantile
 
-__all__ = ["MeanPosterior", "beta_with_zero", "mean_posterior", "two_piece_normal"]
+__all__ = [
+    "MeanPosterior",
+    "beta_with_zero",
+    "loose_posterior",
+    "mean_posterior",
+    "tilted_normal",
+    "two_piece_normal",
+]
 
 Floats = NDArray[np.float64]
 MOST_PASSES = 200.0
@@ -103,13 +110,41 @@ def beta_with_zero(theta: Floats) -> tuple[Floats, Floats]:
     return log_w, prior
 
 
-FAMILIES: tuple[tuple[Callable[[Floats], tuple[Floats, Floats]], Floats, Floats], ...] = (
+TILT_CENTERS, TILT_WIDTH, TILT_SD = np.array([-7.0, -4.5, -2.0, 0.5]), 1.4, 1.0
+"""Log odds where a density may be e times that of a two-piece normal, or an e-th of it (1 sd)."""
+TILTS = np.exp(-0.5 * ((GRID - TILT_CENTERS[:, None]) / TILT_WIDTH) ** 2)
+
+
+def tilted_normal(theta: Floats) -> tuple[Floats, Floats]:
+    """Return the same of a two-piece normal with four humps in its log density."""
+    log_w, prior = two_piece_normal(theta[:, :3])
+    log_w = log_w + np.clip(theta[:, 3:], -8, 8) @ TILTS
+    prior = prior - 0.5 * ((theta[:, 3:] / TILT_SD) ** 2).sum(1)
+    return log_w - logsumexp(log_w, axis=1, keepdims=True), prior
+
+
+Shapes = tuple[tuple[Callable[[Floats], tuple[Floats, Floats]], Floats, Floats], ...]
+FAMILIES: Shapes = (
     (two_piece_normal, np.array([-5.0, 0.5, 0.0]), np.array([0.7, 0.35, 0.4])),
     (beta_with_zero, np.array([-4.0, 0.0, -2.0]), np.array([0.5, 0.7, 1.0])),
 )
+LOOSE: Shapes = (
+    (
+        tilted_normal,
+        np.array([-5.0, 0.5, 0.0, *np.zeros(4)]),
+        np.array([0.7, 0.35, 0.4, *np.full(4, 0.5)]),
+    ),
+)
 
 
-def mean_posterior(tallies: TallyArray, *, n_draws: int = 256) -> MeanPosterior:
+def loose_posterior(tallies: TallyArray) -> MeanPosterior:
+    """Return what the tallies say where the easy end of the rates follows no smooth shape."""
+    return mean_posterior(tallies, shapes=LOOSE)
+
+
+def mean_posterior(
+    tallies: TallyArray, *, n_draws: int = 256, shapes: Shapes = FAMILIES
+) -> MeanPosterior:
     """Return what the tallies say about the mean pass rate.
 
     Parameters
@@ -118,6 +153,8 @@ def mean_posterior(tallies: TallyArray, *, n_draws: int = 256) -> MeanPosterior:
         Shape (n_instances,), at least one with a sample.
     n_draws : int
         Draws of the mixing distribution per family; a power of two.
+    shapes : tuple of (family, start, step)
+        Families of mixing distributions, weighted by their evidence.
     """
     c, n, counts = unique_tallies(tallies)
     scale = np.minimum(1.0, MOST_PASSES / np.maximum(c, 1))
@@ -126,7 +163,7 @@ def mean_posterior(tallies: TallyArray, *, n_draws: int = 256) -> MeanPosterior:
     likelihood = np.exp(log_l - peak)
     loud = scale < 1
     parts: list[tuple[Draws, Floats, Floats, Floats]] = []
-    for family, start, step in FAMILIES:
+    for family, start, step in shapes:
 
         def log_density(
             theta: Floats, family: Callable[..., tuple[Floats, Floats]] = family

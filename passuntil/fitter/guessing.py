@@ -125,13 +125,24 @@ class GuessingHierarchy(Hierarchy):
         context = self._context(theta, scales, w, h)
         _, mean, variance = self._moments(context, scales, w, h)
         total = 1 / context.variance
-        # a step can widen F; all factors of an instance together stay proper
-        precision = np.clip(1 / variance - total, -0.5 / len(self.z) * total, 1e9)
+        precision = np.clip(1 / variance - total, self._least_precision(scales), 1e9)
         # the mean is kept where the variance cannot be
         pull = mean * (precision + total) - context.mean * total
         now = (context.mean * total + h) / (w + total)
         change = (np.abs(mean - now) / np.sqrt(variance)).max((1, 2))
         return change, w + DAMPING * (precision - w), h + DAMPING * (pull - h)
+
+    def _least_precision(self, scales: Scales) -> Floats:
+        """Return how far a factor may widen F, shape (n, 1, n_models).
+
+        A step can leave F wider than its context. With a quarter of the prior's precision, shared
+        by the models of an instance, and by all instances under a model, the whole stays proper.
+        """
+        p11, p12, p22 = scales.prior
+        z, det = scales.z, p11 * p22 - p12**2
+        prior = (p22 + 2 * p12 * z + p11 * z**2) / det + scales.own2[..., 0]
+        widest = np.maximum(len(self.z) * prior, self.counts.sum() * scales.tau2)
+        return np.asarray(-0.25 / widest)[:, None, :]
 
     def _context(self, theta: Floats, scales: Scales, w: Floats, h: Floats) -> _Context:
         """Return the normal model with factors exp(-w F^2 / 2 + h F), and each count's context."""
