@@ -42,6 +42,12 @@ def print_profile(console: Console, run: RunRecord) -> None:
     table.add_row("ms a check", *(_ms_per_check(_checks(run, name)) for name in names))
     table.add_row("checks at once", *(_overlap(run, name, totals[name]) for name in names))
     console.print(table)
+    if run.job.models_at_once > 1:
+        console.print(
+            "Engines have processes of their own: the engine step is the driver's wait for one; its "
+            "work for other models is left out.",
+            highlight=False,
+        )
     console.print(
         "Checks run in threads beside the driver; cheap ones are part of handing over. "
         "Sampling, scheduling and detokenising are parts of the engine's work, told apart by "
