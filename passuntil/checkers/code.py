@@ -24,7 +24,7 @@ from passuntil.records import CodeTests, Completion, Instance, Verdict
 
 __all__ = ["CodeChecker", "CodeLimits"]
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a verdict could change."""
 
 _PREPARE_CPU_S = 60.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from textwrap import dedent
 
 import pytest
@@ -117,10 +119,47 @@ def test_every_reason(checker: CodeChecker, text: str, expected: str) -> None:
     assert checker.check(HUMAN_EVAL, completion(text)).reason == expected
 
 
+def test_randomness_has_the_same_seed_in_every_sample(checker: CodeChecker) -> None:
+    prepared = checker.prepare(DOUBLE)
+    program = b"import random\ndef f(n):\n    return random.random()\n"
+    worker = checker._all[0]
+    answers = {worker.run(prepared, program).outputs for _ in range(3)}
+    assert len(answers) == 1
+    first = random.Random(0).random()
+    assert f"[[0,{first!r}]" in answers.pop().decode()
+
+
+def test_a_limit_met_on_a_cpu_of_its_own_is_a_timeout_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Met beside others it has to be met twice."""
+    checker = CodeChecker(n_workers=1, settles=False)
+    prepared = checker.prepare(DOUBLE)
+    worker = checker._all[0]
+    runs: list[bool] = []
+    original = worker.run
+
+    def told(problem: Problem, program: bytes, *, is_code: bool = False) -> Answer:
+        answer = original(problem, program, is_code=is_code)
+        assert answer.reason == "timeout"
+        is_disturbed = next(disturbances)
+        runs.append(is_disturbed)
+        return replace(answer, is_disturbed=is_disturbed)
+
+    monkeypatch.setattr(worker, "run", told)
+    for disturbed, n_runs in (([False], 1), ([True, True], 2), ([True, False], 2)):
+        runs.clear()
+        disturbances = iter(disturbed)
+        assert reason(checker, DOUBLE, "while True: pass") == "timeout"
+        assert len(runs) == n_runs
+    assert original(prepared, b"import time\ntime.sleep(9)\n").is_disturbed, "asleep, not busy"
+    checker.close()
+
+
 def test_check_is_repeatable(checker: CodeChecker) -> None:
-    random = "import random\ndef f(n):\n    return 2 * n if random.random() < 0.5 else None\n"
+    chance = "import random\ndef f(n):\n    return 2 * n if random.random() < 0.5 else None\n"
     hashes = "def f(n):\n    return 2 * n if hash('a string') % 2 else None\n"
-    for text in (random, hashes):
+    for text in (chance, hashes):
         assert len({reason(checker, DOUBLE, text) for _ in range(5)}) == 1
 
 

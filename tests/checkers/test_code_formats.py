@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from passuntil.checkers.code import CodeChecker
-from passuntil.checkers.sandbox.formats import mbpp_tests, stdio_tests
+from passuntil.checkers.sandbox.formats import call_tests, mbpp_tests, stdio_tests
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests, Completion, FinishReason, Instance, SampleKey
 
@@ -96,7 +96,84 @@ def test_runs_share_nothing(checker: CodeChecker) -> None:
     assert reason(checker, zeros, text) == "pass"
 
 
+PAIR = call_tests(
+    "twoSum",
+    [([[2, 7, 11, 15], 9], [0, 1]), ([[3, 3], 6], [0, 1])],
+    solution="class Solution:\n    def twoSum(self, a, t):\n"
+    "        return next([i, j] for j in range(len(a)) for i in range(j) if a[i] + a[j] == t)\n",
+)
+# as APPS writes: results within a list, keys as texts
+APPS = call_tests(
+    "count", [([{"1": 2}, 3], [{"5": 6}]), ([{}, 1], [[[1, 2]]]), ([{}, 2], [[3, 4]])], is_apps=True
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a method of one object for all calls, annotated without imports; a tuple is a list
+        ("class Solution:\n    def twoSum(self, nums: List[int], target: int) -> List[int]:\n"
+         "        seen = defaultdict(int)\n        for j, x in enumerate(nums):\n"
+         "            if target - x in seen: return seen[target - x], j\n"
+         "            seen[x] = j\n", "pass"),
+        ("def twoSum(a, t):\n    return (0, 1)\n", "pass"),
+        ("def twoSum(a, t):\n    return [1, 0]\n", "fail"),
+        ("def twoSum(a, t):\n    return [[0, 1]]\n", "fail"),
+        ("def other(a, t):\n    return [0, 1]\n", "error"),
+        ("class Solution:\n    pass\ndef twoSum(a, t):\n    return [0, 1]\n", "error"),
+        ("class Solution:\n    def __init__(self):\n        self.n = 0\n"
+         "    def twoSum(self, a, t):\n        self.n += 1\n"
+         "        return [0, 1] if self.n < 2 else None\n", "fail"),
+        # whoever looks for the results finds no file, no name, no equal
+        ("class Solution:\n    def twoSum(self, a, t):\n        return CASES\n", "error"),
+        ("class Solution:\n    def __getattr__(self, name):\n        return lambda *x: self\n"
+         "    def __eq__(self, other): return True\n", "opaque"),
+        ("class L(list):\n    def __eq__(self, other): return True\n"
+         "def twoSum(a, t):\n    return L()\n", "opaque"),
+        ("Solution = lambda: 1 / 0\ndef twoSum(a, t):\n    return [0, 1]\n", "error"),
+    ],
+)  # fmt: skip
+def test_calls(checker: CodeChecker, text: str, expected: str) -> None:
+    assert reason(checker, PAIR, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ("{5: 6}, [(1, 2)], [3, 4]", "pass"),
+        ("[{5: 6}], [[1, 2]], ([3, 4],)", "pass"),
+        ("{'5': 6}, [(1, 2)], [3, 4]", "fail"),
+        ("{5: 6}, [(1, 2)], [[3, 4], 5]", "fail"),
+    ],
+)
+def test_calls_compare_as_apps_does(checker: CodeChecker, results: str, expected: str) -> None:
+    text = f"RESULTS = [{results}]\ndef count(d, n):\n    assert 1 in d or n < 3\n"
+    text += "    return RESULTS[{3: 0, 1: 1, 2: 2}[n]]\n"
+    assert reason(checker, APPS, text) == expected
+
+
+def test_expected_results_never_enter_the_jail(checker: CodeChecker) -> None:
+    """Neither the calls nor the program that a candidate sees hold them."""
+    secret = call_tests("f", [([1], "secret-result")])
+    key = SampleKey("m", "t", "i", 1)
+    problem = checker.prepare(Instance("t", "t/1", "", secret))
+    assert b"secret-result" in problem.sources
+    assert b"secret-result" not in problem.calls
+    assert "secret-result" not in secret.prompt
+    searches = (
+        "import gc\ndef f(n):\n    return next((o for o in gc.get_objects() if type(o) is dict\n"
+        "        for o in o.values() if type(o) is str and o.startswith('secret-')), None)\n"
+    )
+    instance = Instance("t", "t/1", "", secret)
+    completion = Completion(key, searches, (), FinishReason.END)
+    assert not checker.check(instance, completion).is_pass
+
+
 def test_bad_records_are_refused() -> None:
+    with pytest.raises(UsageError, match="0 cases"):
+        call_tests("f", [])
+    with pytest.raises(UsageError, match="function 'f g'"):
+        call_tests("f g", [([], 1)])
     with pytest.raises(UsageError, match="other"):
         mbpp_tests(["assert other(1) == 1"], code="def f(x): return x")
     with pytest.raises(UsageError, match="SyntaxError"):

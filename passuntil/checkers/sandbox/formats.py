@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Sequence
+from typing import Any
 
-from passuntil.checkers.sandbox.inside.script import ENTRY_POINT
+from passuntil.checkers.sandbox.inside.script import ENTRY_POINT, METHOD
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests
 
-__all__ = ["mbpp_tests", "stdio_tests"]
+__all__ = ["call_tests", "mbpp_tests", "stdio_tests"]
 
 # As APPS and LiveCodeBench compare: line by line without trailing blanks, then token by token with
 # numbers as numbers. Runs in the judge.
@@ -44,6 +46,113 @@ def check(candidate):
     for number, (given, expected) in enumerate(CASES, start=1):
         assert _same(candidate(given), expected), f"case {number}"
 """
+
+# What the programs of these benchmarks may take for granted: LiveCodeBench writes these imports in
+# front of each, APPS much the same.
+_IMPORTS = "".join(
+    f"from {name} import *\n"
+    for name in (
+        *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
+        *("statistics", "itertools", "functools", "operator", "io", "sys", "json", "builtins"),
+        "typing",
+    )
+)
+_IMPORTS += (
+    "import string, re, datetime, collections, heapq, bisect, copy, math, random, statistics, "
+    "itertools, functools, operator, io, sys, json\nsys.setrecursionlimit(50000)\n"
+)
+
+# Both take a tuple for a list. APPS [1]_ also takes what is the first of a list of answers, there
+# with tuples inside for lists, and undoes JSON's text keys; LiveCodeBench [2]_ does not.
+_COMPARE_CALLS = """
+def _same(got, expected):
+    if isinstance(got, tuple):
+        got = list(got)
+    if got == expected:
+        return True
+    if not (IS_APPS and isinstance(expected, list) and expected):
+        return False
+    if got == expected[0]:
+        return True
+    is_nested = isinstance(got, list) and got and isinstance(got[0], tuple)
+    return bool(is_nested) and [list(each) for each in got] == expected[0]
+
+
+def check(candidate):
+    for number, (given, expected) in enumerate(json.loads(CASES), start=1):
+        if IS_APPS:
+            given, expected = _undo(given, True), _undo(expected, False)
+        assert _same(candidate(*given), expected), f"case {number}"
+"""
+_UNDO = """
+def _undo(value, is_given):
+    try:
+        if isinstance(value, dict):
+            return [{int(k): v for k, v in value.items()}]
+        if isinstance(value[0], dict):
+            rest = value[1:] if is_given else []
+            return [{int(k): v for k, v in value[0].items()}, *rest]
+    except (ValueError, TypeError, IndexError, KeyError):
+        pass
+    return value
+"""
+
+
+def call_tests(
+    name: str,
+    cases: Sequence[tuple[Sequence[Any], Any]],
+    *,
+    solution: str | None = None,
+    is_apps: bool = False,
+) -> CodeTests:
+    """Return the problem of a record with arguments to call a function with, and its results.
+
+    The function is a method of the program's `Solution`, where it defines that class, of one
+    object for all calls.
+
+    Parameters
+    ----------
+    name : str
+        The function.
+    cases : sequence of (sequence, object)
+        Arguments and result, of values that JSON has.
+    solution : str, optional
+        A program that passes; it sets the CPU limit. Without one the least limit holds.
+    is_apps : bool
+        True compares as APPS does [1]_, False as LiveCodeBench [2]_.
+
+    Raises
+    ------
+    UsageError
+        There is no case, or the name is none.
+
+    References
+    ----------
+    .. [1] github.com/hendrycks/apps, ``eval/testing_util.py``, call-based branch of ``run_test``;
+       it drops further arguments behind a dictionary, which no solution could pass: kept here.
+    .. [2] github.com/LiveCodeBench/LiveCodeBench, ``lcb_runner/evaluation/testing_util.py``,
+       ``grade_call_based``.
+    """
+    if not cases or not name.isidentifier():
+        raise UsageError(
+            f"call-based record: got {len(cases)} cases of the function {name!r}; allowed: at "
+            "least one, of a function with a name; correct the record."
+        )
+    data = json.dumps(list(cases))
+    header = f"import json\nCASES = {data!r}\nIS_APPS = {is_apps!r}\n{_UNDO}"
+    known = f"""{header}
+_RESULTS = {{}}
+for _given, _expected in json.loads(CASES):
+    if IS_APPS:
+        _given, _expected = _undo(_given, True), _undo(_expected, False)
+    _RESULTS.setdefault(repr(_given), _expected)
+
+
+def {name}(*given):
+    return _RESULTS[repr(list(given))]
+"""
+    test = header + _COMPARE_CALLS
+    return CodeTests(_IMPORTS, test, METHOD + name, solution if solution is not None else known)
 
 
 def mbpp_tests(test_list: Sequence[str], *, code: str, setup: str = "") -> CodeTests:

@@ -19,7 +19,8 @@ from passuntil.errors import CheckerError
 __all__ = ["JailedProcess"]
 
 _START_TIMEOUT_S = 60.0  # 0.1 to 0.3 s on an idle machine
-_WRITE_TIMEOUT_S = 60.0
+_WRITE_TIMEOUT_S = _READ_TIMEOUT_S = 60.0
+_READ_AT_ONCE = 1 << 16  # what a pipe holds
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -45,7 +46,10 @@ class JailedProcess:
     def __init__(self, plan: JailPlan, role: str) -> None:
         self.role = role
         requests_r, self._requests = os.pipe()
-        self.answers, answers_w = os.pipe()
+        self._answers, answers_w = os.pipe()
+        self._unread = bytearray()
+        self._poller = select.poll()
+        self._poller.register(self._answers, select.POLLIN)
         info_r, info_w = os.pipe()
         errors_r, errors_w = os.pipe()
         theirs = [requests_r, answers_w, info_w]
@@ -62,7 +66,7 @@ class JailedProcess:
                 env={"LANG": "C.UTF-8"},
             )
         except BaseException:
-            for fd in (self._requests, self.answers, info_r, errors_r):
+            for fd in (self._requests, self._answers, info_r, errors_r):
                 os.close(fd)
             raise
         finally:
@@ -90,8 +94,8 @@ class JailedProcess:
         if plan.level == 3:
             self.pid = int(json.loads(_until_end(info_r, deadline))["child-pid"])
         self._pidfd = os.pidfd_open(self.pid)
-        self.send(wire.dumps(inner_config(plan, role)))
-        self.ready = wire.loads(wire.read_frame(self.answers, most=4096, deadline=deadline))
+        self.send(repr(inner_config(plan, role)).encode())
+        self.ready = wire.loads(wire.read_frame(self._answers, most=4096, deadline=deadline))
 
     def cpu_s(self) -> float:
         """CPU time the process has used; 0.0 if it is gone."""
@@ -114,13 +118,34 @@ class JailedProcess:
 
     def wait(self, timeout_s: float) -> bool:
         """Tell whether an answer, or the end of the process, came within `timeout_s`."""
-        poller = select.poll()
-        poller.register(self.answers, select.POLLIN)
-        return bool(poller.poll(timeout_s * 1000))
+        return bool(self._unread) or self._wait_for_more(timeout_s)
 
     def receive(self, *, most: int = 1 << 28) -> bytes:
-        """Read one answer; FrameError if the process is gone."""
-        return wire.read_frame(self.answers, most=most, deadline=time.monotonic() + 60.0)
+        """Read one answer; FrameError if the process is gone.
+
+        Answers may come many at once: what was read beyond this one waits for the next call.
+        """
+        deadline = time.monotonic() + _READ_TIMEOUT_S
+        data, size = self._unread, -1
+        while True:
+            if size < 0 and len(data) >= 4:
+                size = int.from_bytes(data[:4], "little")
+                if size > most:
+                    raise wire.FrameError(f"a frame of {size} bytes; at most {most} expected")
+            if 0 <= size <= len(data) - 4:
+                break
+            if not self._wait_for_more(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError(f"the {self.role} stopped within an answer")
+            chunk = os.read(self._answers, _READ_AT_ONCE)
+            if not chunk:
+                raise wire.FrameError("the peer closed the pipe")
+            data += chunk
+        frame = bytes(data[4 : 4 + size])
+        del data[: 4 + size]
+        return frame
+
+    def _wait_for_more(self, timeout_s: float) -> bool:
+        return bool(self._poller.poll(timeout_s * 1000))
 
     def close(self) -> None:
         """End the process and all that runs in its jail, and wait until it is gone."""
@@ -138,7 +163,7 @@ class JailedProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for name in ("_requests", "answers"):
+        for name in ("_requests", "_answers"):
             fd = getattr(self, name)
             if fd >= 0:
                 os.close(fd)

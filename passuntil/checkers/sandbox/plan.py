@@ -29,13 +29,32 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
 }
+_FIRST = ("heap", "preimport")
+# What a role does not need stays out: `random`, imported for the judge, once brought the zygote's
+# children a hook that seeded them anew.
+_MODULES = {
+    "zygote": (
+        "heap",
+        "preimport",
+        "wire",
+        "lock",
+        "script",
+        "gate",
+        "candidate",
+        "child",
+        "zygote",
+    ),
+    "judge": ("heap", "preimport", "wire", "lock", "script", "judge"),
+    "compiler": ("wire", "lock", "gate", "compiler"),
+}
 # Users 60578 to 60705 are unused by Debian's and systemd's allocation, and below 65536, so that
 # containers with the usual uid map have them.
 _UIDS = range(60578, 60706)
 
-# Reads the modules from the request pipe: a jail needs no file of this package.
+# Reads the modules from the request pipe: a jail needs no file of this package. The host writes a
+# literal, since importing json would take memory before `heap` has laid it out.
 _BOOT = """
-import json, os, sys, types
+import os, sys, types
 def read(n):
     data = b""
     while len(data) < n:
@@ -44,13 +63,15 @@ def read(n):
             os._exit(71)
         data += chunk
     return data
-config = json.loads(read(int.from_bytes(read(4), "little")))
+config = eval(read(int.from_bytes(read(4), "little")), {})
 for name in config["packages"]:
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = []
 for name, source in config["modules"]:
     module = sys.modules[name] = types.ModuleType(name)
     exec(compile(source, name, "exec"), module.__dict__)
+    if hasattr(module, "boot"):
+        module.boot(config)
 sys.modules[config["main"]].main(config)
 """
 
@@ -123,11 +144,12 @@ def unused_uid() -> int | None:
 
 
 @functools.cache
-def _modules() -> list[tuple[str, str]]:
+def _modules(role: str) -> list[tuple[str, str]]:
+    """Return names and sources of what a role needs, in the order in which they are loaded."""
     folder = resources.files(_INSIDE)
-    names = ["wire", "lock", "script", "gate", "preimport", "candidate", "child", "zygote"]
-    names += ["judge", "compiler"]
-    return [(f"{_INSIDE}.{name}", (folder / f"{name}.py").read_text("utf-8")) for name in names]
+    return [
+        (f"{_INSIDE}.{name}", (folder / f"{name}.py").read_text("utf-8")) for name in _MODULES[role]
+    ]
 
 
 @functools.cache
@@ -196,7 +218,8 @@ def inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
     return {
         "main": f"{_INSIDE}.{role}",
         "packages": [".".join(parts[: n + 1]) for n in range(len(parts))],
-        "modules": _modules(),
+        "modules": _modules(role),
+        "forks": role == "zygote",
         "machine": machine,
         "seccomp": seccomp.hex(),
         # each rule costs every child; all that bubblewrap shows may be read

@@ -80,11 +80,14 @@ class Answer:
         Recorded outputs, as sent by the candidate: not trusted, not parsed on the host.
     cpu_time_s : float
         CPU time of the candidate.
+    is_disturbed : bool
+        For a timeout: that it could be the host's fault.
     """
 
     reason: str
     outputs: bytes
     cpu_time_s: float
+    is_disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,11 @@ any cache. Of the fails of 2 a share, drawn by a hash of the text, is judged aga
 one that differs ends sharing for good.
 
 A verdict never depends on the load of the host. Limits count CPU time, and time asleep without the
-time in which a CPU was waited for. What met its limit beside others runs alone; what meets it alone
-runs alone once more, and only the same end again is a timeout.
+time in which a CPU was waited for. What met its limit beside others runs alone. What meets it alone
+is a timeout if the CPU was its own: it waited for one for less than a tenth of the time. Otherwise
+seconds may have been slow ones, caches being shared: it runs alone once more, and only the same end
+again is a timeout. Left is what no clock of a host sees, another thread on the same core: less than
+a factor of two, where the limit is twenty times what the canonical solution takes.
 """
 
 from __future__ import annotations
@@ -246,9 +249,9 @@ def _twice(judge: Callable[[], str]) -> str:
 
 
 def _run(worker: Worker, problem: Problem, program: bytes, *, is_code: bool = False) -> Answer:
-    """Run alone; a timeout counts if it comes twice."""
+    """Run alone; a timeout counts if it comes twice, or on a CPU of its own."""
     answer = worker.run(problem, program, is_code=is_code)
-    if answer.reason == "timeout":
+    if answer.reason == "timeout" and answer.is_disturbed:
         answer = worker.run(problem, program, is_code=is_code)
     return answer
 

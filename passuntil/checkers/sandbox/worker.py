@@ -25,7 +25,7 @@ __all__ = ["Worker"]
 
 # Of its CPU time a program may use this share beside others; with more it runs alone. Nothing that
 # stays below would meet its limit alone, where memory is colder, and an endless one costs less.
-_SHARE = 1 / 8
+_SHARE = 1 / 32
 _MOST_COMPILED = 20_000  # newer Pythons keep interned names for ever
 
 
@@ -306,7 +306,8 @@ def _request(operation: bytes, problem: Problem, program: bytes) -> bytes:
     return head + entry + program
 
 
-_ENDINGS = {b"T": "timeout", b"B": "timeout", b"F": "flood", b"G": "garbled", b"Q": "crash"}
+_TIMEOUTS = {b"T": False, b"W": True, b"B": True}  # disturbed or not
+_ENDINGS = {b"F": "flood", b"G": "garbled", b"Q": "crash"}
 _SIGKILL = 9
 
 
@@ -342,6 +343,8 @@ def _read_answer(zygote: JailedProcess, limits: Limits, *, is_batch: bool = Fals
                 "free memory on this machine (see the kernel log for 'Out of memory')."
             )
         return Answer("crash", b"", cpu_time_s)
+    if status in _TIMEOUTS:
+        return Answer("timeout", b"", cpu_time_s, is_disturbed=_TIMEOUTS[status])
     return Answer(_ENDINGS[status], b"", cpu_time_s)
 
 

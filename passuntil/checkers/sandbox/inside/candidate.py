@@ -19,29 +19,35 @@ import os
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from passuntil.checkers.sandbox.inside import gate, script, wire
 from passuntil.checkers.sandbox.inside.lock import Lock
 
-__all__ = ["ANSWERS", "REQUESTS", "Fds", "Task", "run"]
+__all__ = ["ANSWERS", "REQUESTS", "Task", "run"]
 
 REQUESTS, ANSWERS = 3, 4
 _MOST_FILES = 4096  # above the RLIMIT_NOFILE of every jail
+
+_ADAPTED = 20
+_EXAMPLE = b"""
+import math
+from typing import List
+def f(values: List[int], first=1, *rest, **named) -> bool:
+    found = {str(x): (x,) for x in values}
+    for i, x in enumerate(sorted(found)):
+        if i != x and len(x) < abs(first - i):
+            found[i] = [math.sqrt(i)]
+    return found
+"""
 
 # What depends on how much memory or stack neighbours use, or on what may be opened: tried alone.
 _NOT_PLAIN = frozenset({"MemoryError", "RecursionError", "ImportError"})
 
 
-class Fds(NamedTuple):
-    """A child's ends of its pipes; `in_r` is -1 unless it is live."""
-
-    out_w: int
-    in_r: int
-    fault_w: int
-
-
-class Task(NamedTuple):
+@dataclass(slots=True)
+class Task:
     """What a child runs: one program, or several tame ones.
 
     `trial` is the test and a nonce where the test has to run beside the candidate; `room` is the
@@ -66,23 +72,27 @@ class Task(NamedTuple):
         return compile(source, "<candidate>", "exec", dont_inherit=True)
 
 
-def run(lock: Lock, cpu_time_s: float, task: Task, fds: Fds) -> None:
-    """Give up all rights, run the task and never return."""
+def run(lock: Lock, cpu_time_s: float, task: Task, fds: tuple[int, int, int]) -> None:
+    """Give up all rights, run the task and never return.
+
+    `fds` are the child's ends of its pipes: answers, calls (-1 unless it is live), faults.
+    """
+    out_w, in_r, fault_w = fds
     try:
         lock.apply(cpu_time_s=cpu_time_s)
         # the zygote's own pipes are overwritten here, and closed below with all the rest
-        os.dup2(fds.out_w, REQUESTS)
-        if fds.in_r >= 0:
-            os.dup2(fds.in_r, ANSWERS)
+        os.dup2(out_w, REQUESTS)
+        if in_r >= 0:
+            os.dup2(in_r, ANSWERS)
         lock.filter_calls()
     except BaseException as error:
         # the candidate never holds this pipe, so it cannot feign a fault of the checker
-        os.write(fds.fault_w, str(error).encode()[:1000])
+        os.write(fault_w, str(error).encode()[:1000])
         os._exit(3)
     try:
-        os.closerange(ANSWERS if fds.in_r < 0 else ANSWERS + 1, _MOST_FILES)
+        os.closerange(ANSWERS if in_r < 0 else ANSWERS + 1, _MOST_FILES)
         gc.enable()
-        if fds.in_r >= 0:
+        if in_r >= 0:
             _converse(task)
         else:
             for program in task.programs:
@@ -102,6 +112,17 @@ def run(lock: Lock, cpu_time_s: float, task: Task, fds: Fds) -> None:
     except BaseException:
         os._exit(1)
     os._exit(0)
+
+
+def warm_up() -> None:
+    """Do here, until Python has adapted its code, what would be written to in every child."""
+    call = [{"t": [["i", 1.0, 2, None, True]]}, {"d": []}]
+    for _ in range(_ADAPTED):
+        for is_code in (True, False):
+            program = marshal.dumps(compile(_EXAMPLE, "<warm>", "exec")) if is_code else _EXAMPLE
+            task = Task("f", [program], is_code=is_code, is_batch=False, calls=[call, call])
+            _answer(task, task.programs[0])
+            _clean_up()
 
 
 def _answer(task: Task, program: bytes) -> tuple[bytes, bool]:
@@ -144,8 +165,7 @@ def _load(task: Task, program: bytes) -> Callable[..., Any]:
         allowed = {name: getattr(builtins, name) for name in gate.BUILTINS}
         module.__dict__["__builtins__"] = {**allowed, "__import__": __import__}
     exec(code, module.__dict__)
-    function: Callable[..., Any] = module.__dict__[task.entry]
-    return function
+    return script.find(module.__dict__, task.entry)
 
 
 def _converse(task: Task) -> None:

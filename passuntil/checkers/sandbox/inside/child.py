@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import struct
 import time
 
@@ -17,17 +16,25 @@ __all__ = ["ANSWER", "Child"]
 ANSWER = struct.Struct("<cdB")
 """Status, CPU seconds of the candidate, signal that killed it.
 
-Status A: answered, the body is the child's; T: CPU limit; B: blocked, killed by the host;
-X: killed by a signal; Q: ended without an answer; F: flood; G: garbled; !: it could not be
-locked, so it did not run, and the body says why.
+Status A: answered, the body is the child's; T: CPU limit; W: the same, but others took part of its
+CPU, so that its seconds may have been slow ones; B: blocked, killed by the host; X: killed by a
+signal; Q: ended without an answer; F: flood; G: garbled; !: it could not be locked, so it did not
+run, and the body says why.
 """
 
+_SIGKILL = 9  # not signal.SIGKILL: what the zygote touches between two forks is copied
+_OWN = 0.1  # of its CPU time a child may have waited for the CPU that still counts as its own
 _LENGTH = 4
 _READ_AT_ONCE = 1 << 16
 
 
 class Child:
     """One child, from its fork to its end."""
+
+    __slots__ = (  # a dictionary would be another page per child
+        *("_clock", "_data", "_fault", "_in", "_limit", "_most", "_out", "_pid", "_since"),
+        *("_started", "_status"),
+    )
 
     def __init__(self, pid: int, pipes: tuple[int, int, int], cpu_time_s: float, most: int) -> None:
         self._pid = pid
@@ -40,6 +47,7 @@ class Child:
         self._status: int | None = None
         self._data = b""
         self._since = 0.0
+        self._started = time.monotonic()
 
     def _cpu(self) -> float:
         """CPU seconds since the answer before."""
@@ -77,7 +85,7 @@ class Child:
         while True:
             left = self._limit - self._cpu()
             if left <= 0:
-                return b"T"
+                return self._used_up()
             ready = dict(poller.poll(left * 1000 + 1))
             if fd in ready:
                 return b""
@@ -86,6 +94,12 @@ class Child:
                 if wire.read_frame(REQUESTS)[:1] == b"K":
                     return b"B"
                 raise wire.FrameError("a request while a child runs")
+
+    def _used_up(self) -> bytes:
+        """Tell a limit met on a CPU of its own from one met beside others."""
+        total = self._since + self._limit
+        waited = time.monotonic() - self._started - total
+        return b"W" if waited > _OWN * total else b"T"
 
     def _without_answer(self, data: bytes) -> tuple[bytes, ...]:
         """Tell how a child ends that closed its pipe before a whole frame."""
@@ -101,8 +115,8 @@ class Child:
         if os.WIFSIGNALED(self._status):
             number = os.WTERMSIG(self._status)
             # RLIMIT_CPU's SIGKILL is ours; any other one comes from outside
-            if number == signal.SIGKILL and cpu >= self._limit:
-                return (ANSWER.pack(b"T", cpu, 0),)
+            if number == _SIGKILL and cpu >= self._limit:
+                return (ANSWER.pack(self._used_up(), cpu, 0),)
             return (ANSWER.pack(b"X", cpu, number),)
         return (ANSWER.pack(b"G" if data else b"Q", cpu, 0),)
 
@@ -131,8 +145,7 @@ class Child:
     def end(self) -> None:
         """Kill and reap it."""
         if self._status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+            os.kill(self._pid, _SIGKILL)  # it is not reaped, so it is still there
             os.waitpid(self._pid, 0)
         os.close(self._out)
         if self._in >= 0:

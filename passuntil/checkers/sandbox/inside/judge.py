@@ -97,7 +97,7 @@ class _Problem:
             replaced = candidate(script.as_function(self.program))
         else:
             exec(self.program, names)
-            replaced = candidate(names[self.entry_point])
+            replaced = candidate(script.find(names, self.entry_point))
         names[self.entry_point] = replaced
         exec(self.test, names)
         names[self.entry_point] = replaced  # also where the test calls it by its own name

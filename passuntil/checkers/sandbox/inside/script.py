@@ -1,17 +1,31 @@
-"""Programs that read stdin and print, as functions from one text to the other."""
+"""What is called in a program: a function, a method of its `Solution`, or the program itself."""
 
 from __future__ import annotations
 
 import io
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["ENTRY_POINT", "as_function"]
+__all__ = ["ENTRY_POINT", "METHOD", "as_function", "find"]
 
 ENTRY_POINT = "<stdin>"
 """Stands for the name of a function where the program itself is under test."""
+
+METHOD = "."
+"""Before a name: of a method where the program defines a class `Solution`, else of a function."""
+
+
+def find(names: Mapping[str, Any], entry_point: str) -> Callable[..., Any]:
+    """Return what `entry_point` names in a program that ran; KeyError where it is not there."""
+    name = entry_point.removeprefix(METHOD)
+    function: Callable[..., Any]
+    if name != entry_point and "Solution" in names:
+        function = getattr(names["Solution"](), name)
+    else:
+        function = names[name]
+    return function
 
 
 class _Text(io.TextIOWrapper):

@@ -23,11 +23,10 @@ import struct
 import sys
 from typing import Any
 
-from passuntil.checkers.sandbox.inside import candidate, wire
-from passuntil.checkers.sandbox.inside.candidate import ANSWERS, REQUESTS, Fds, Task
+from passuntil.checkers.sandbox.inside import candidate, heap, wire
+from passuntil.checkers.sandbox.inside.candidate import ANSWERS, REQUESTS, Task
 from passuntil.checkers.sandbox.inside.child import Child
 from passuntil.checkers.sandbox.inside.lock import Lock, set_undumpable
-from passuntil.checkers.sandbox.inside.preimport import PREIMPORT, PREIMPORT_ALL, preimport
 
 __all__ = ["REQUEST", "main"]
 
@@ -37,8 +36,6 @@ REQUEST = struct.Struct("<cdIHI")
 
 def main(config: dict[str, Any]) -> None:
     """Prepare once, then serve until the request pipe closes."""
-    preimport([*PREIMPORT, *(() if config["can_import"] else PREIMPORT_ALL)])
-    sys.modules["random"].seed(0)  # inherited by every child
     lock = Lock(
         machine=config["machine"],
         seccomp=bytes.fromhex(config["seccomp"]),
@@ -49,10 +46,10 @@ def main(config: dict[str, Any]) -> None:
     )
     lock.prepare()
     set_undumpable()
-    # Deep recursion, a first compile and the codec touch pages once here, not in every child.
-    wire.loads(wire.dumps(wire.pack([1, 2.0, "a", (1,), {"a": {1}}])))
-    exec(compile("def f(x):\n    return [x]\n", "<warm>", "exec"), {})
+    candidate.warm_up()
+    sys.modules["random"].seed(0)  # inherited by every child
     gc.collect()
+    heap.use_large_pages()
     gc.freeze()
     gc.disable()
     ready = {"landlock_abi": lock.abi, "pid": os.getpid(), "uid": os.getuid()}
@@ -89,7 +86,7 @@ class _Server:
         in_r, in_w = os.pipe() if is_live else (-1, -1)
         pid = os.fork()
         if pid == 0:
-            fds = Fds(out_w, in_r, self._fault_w)
+            fds = (out_w, in_r, self._fault_w)
             candidate.run(self._lock, cpu_time_s * len(task.programs), task, fds)
         os.close(out_w)
         if is_live:
@@ -137,6 +134,10 @@ class _Server:
 
     def _sweep(self) -> None:
         """End and reap whatever else lives in this process namespace."""
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return  # orphans would have become children of process 1
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
             while True:
