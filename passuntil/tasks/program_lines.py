@@ -1,4 +1,4 @@
-"""Rows with programs that read and print: plain, APPS, CodeContests, LiveCodeBench."""
+"""Rows with programs to write: plain, APPS, CodeContests, LiveCodeBench."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import io
 import json
 import pickle
 import zlib
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
-from passuntil.checkers.sandbox.formats import stdio_tests
+from passuntil.checkers.sandbox.formats import call_tests, stdio_tests
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests
 from passuntil.tasks.line import LineModel, Text
@@ -22,9 +22,11 @@ __all__ = ["AppsLine", "CodeContestsLine", "LiveCodeBenchLine", "StdioLine"]
 PYTHON3 = 3  # CodeContests' number of the language
 
 
-def _ask(problem: str) -> str:
+def _ask(problem: str, starter: str = "", *, calls: bool = False) -> str:
     """Return the prompt that came with APPS (Hendrycks et al. 2021, arXiv 2105.09938)."""
-    return f"\nQUESTION:\n{problem}\nUse Standard Input format\nANSWER:\n"
+    start = f"\n{starter}" if starter else ""
+    way = "Call-Based" if calls else "Standard Input"
+    return f"\nQUESTION:\n{problem}{start}\nUse {way} format\nANSWER:\n"
 
 
 class StdioLine(LineModel):
@@ -63,6 +65,7 @@ class AppsLine(LineModel):
     problem: Annotated[Text, Field(validation_alias="question")]
     input_output: Text
     solutions: str = ""
+    starter_code: str = ""
 
     @property
     def instance_id(self) -> str | None:
@@ -72,7 +75,8 @@ class AppsLine(LineModel):
     @property
     def question(self) -> str:
         """The problem in APPS' own prompt."""
-        return _ask(self.problem)
+        calls = self._cases().get("fn_name") is not None
+        return _ask(self.problem, self.starter_code, calls=calls)
 
     @property
     def solution(self) -> str | None:
@@ -82,14 +86,29 @@ class AppsLine(LineModel):
 
     def target(self) -> CodeTests:
         """Return the cases."""
-        cases = _json(self.input_output, "input_output")
-        if not isinstance(cases, dict) or cases.get("fn_name") is not None:
+        cases = self._cases()
+        inputs, outputs = (list(cases.get(key, ())) for key in ("inputs", "outputs"))
+        name = cases.get("fn_name")
+        if name is None:
+            texts, expected = ([_text(each) for each in part] for part in (inputs, outputs))
+            return stdio_tests(texts, expected, solution=self.solution)
+        if len(inputs) != len(outputs) or not all(isinstance(each, list) for each in inputs):
             raise UsageError(
-                "input_output: got calls of a function (fn_name); allowed: texts for standard "
-                "input; leave the problem out."
+                f"input_output: got {len(inputs)} inputs and {len(outputs)} outputs for calls of "
+                f"{name}; allowed: a list of arguments per input, and equally many outputs; "
+                "correct the row."
             )
-        inputs, outputs = (list(map(_text, cases.get(key, ()))) for key in ("inputs", "outputs"))
-        return stdio_tests(inputs, outputs, solution=self.solution)
+        calls = list(zip(inputs, outputs, strict=True))
+        return call_tests(str(name), calls, solution=self.solution, is_apps=True)
+
+    def _cases(self) -> dict[str, Any]:
+        cases = _json(self.input_output, "input_output")
+        if not isinstance(cases, dict):
+            raise UsageError(
+                f"input_output: got {type(cases).__name__}; allowed: an object with inputs and "
+                "outputs; correct the row."
+            )
+        return cases
 
 
 class _Cases(BaseModel):
@@ -137,22 +156,14 @@ class CodeContestsLine(LineModel):
 
 
 class LiveCodeBenchLine(LineModel):
-    """A problem of LiveCodeBench (Jain et al. 2024, arXiv 2403.07974) with standard input."""
+    """A problem of LiveCodeBench (Jain et al. 2024, arXiv 2403.07974)."""
 
     question_id: Text
     question_content: Text
     starter_code: str = ""
     public_test_cases: str = "[]"
     private_test_cases: str = "[]"
-
-    @model_validator(mode="after")
-    def _reads_input(self) -> Self:
-        if self.starter_code:
-            raise UsageError(
-                "starter_code: got calls of a function; allowed: programs that read standard "
-                "input; leave the problem out."
-            )
-        return self
+    metadata: str = "{}"
 
     @property
     def instance_id(self) -> str:
@@ -162,7 +173,7 @@ class LiveCodeBenchLine(LineModel):
     @property
     def question(self) -> str:
         """The problem in APPS' prompt."""
-        return _ask(self.question_content)
+        return _ask(self.question_content, self.starter_code, calls=bool(self.starter_code))
 
     @property
     def solution(self) -> None:
@@ -175,9 +186,28 @@ class LiveCodeBenchLine(LineModel):
             *_json(self.public_test_cases, "public_test_cases"),
             *_json(_unpacked(self.private_test_cases), "private_test_cases"),
         ]
+        if self.starter_code:
+            return self._calls(cases)
         return stdio_tests(
             [_text(case["input"]) for case in cases], [_text(case["output"]) for case in cases]
         )
+
+    def _calls(self, cases: list[dict[str, str]]) -> CodeTests:
+        """Return cases of a function: an argument per line of the input, as JSON."""
+        name = _json(self.metadata, "metadata").get("func_name")
+        if not name:
+            raise UsageError(
+                f"metadata: got {self.metadata[:80]!r} beside starter_code; allowed: the name of "
+                "the function as func_name; fetch the file again."
+            )
+        calls = [
+            (
+                [_json(line, "input") for line in case["input"].split("\n")],
+                _json(case["output"], "output"),
+            )
+            for case in cases
+        ]
+        return call_tests(name, calls)
 
 
 def _text(value: object) -> str:

@@ -208,9 +208,22 @@ def test_apps(write):
     )
     assert "('1 2\\n', '3\\n')" in problem.instance.target.test
     assert problem.solution == "print(sum(map(int, input().split())))"
-    calls = {**APPS, "input_output": json.dumps({"fn_name": "f", "inputs": [], "outputs": []})}
-    with pytest.raises(UsageError, match=r"a.json:1: input_output: got calls .*leave the problem"):
-        load_task("t", write("a.json", [calls]), "apps")
+
+
+def test_apps_calls(write):
+    cases = {"fn_name": "add", "inputs": [[1, 2], [3, 4]], "outputs": [[3], [7]]}
+    row = {**APPS, "input_output": json.dumps(cases), "starter_code": "def add(a, b):\n\t"}
+    (problem,) = load_problems("t", write("a.json", [row]), "apps")
+    assert problem.instance.prompt == (
+        "\nQUESTION:\nPrint the sum of the two numbers.\ndef add(a, b):\n\t\n"
+        "Use Call-Based format\nANSWER:\n"
+    )
+    assert problem.instance.target.entry_point == ".add"
+    assert "[[[1, 2], [3]], [[3, 4], [7]]]" in problem.instance.target.test
+    for wrong in ({"outputs": [[3]]}, {"inputs": [1, 2]}):
+        row = {**APPS, "input_output": json.dumps({**cases, **wrong})}
+        with pytest.raises(UsageError, match=r"a.json:1: input_output: got 2 inputs and"):
+            load_task("t", write("a.json", [row]), "apps")
 
 
 def test_codecontests(write):
@@ -251,6 +264,22 @@ def test_livecodebench(write):
         (problem,) = load_problems("t", path, "livecodebench")
         assert problem.solution is None
         assert "('2 2', '4')" in problem.instance.target.test
+
+
+def test_livecodebench_calls(write):
+    cases = [{"input": '[1, 2]\n"x"', "output": "true", "testtype": "functional"}]
+    row = {
+        **livecodebench("[]"),
+        "starter_code": "class Solution:\n    def has(self, a: List[int], b: str):\n        ",
+        "public_test_cases": json.dumps(cases),
+        "metadata": json.dumps({"func_name": "has"}),
+    }
+    (problem,) = load_problems("t", write("l.json", [row]), "livecodebench")
+    assert problem.instance.target.entry_point == ".has"
+    assert '[[[[1, 2], "x"], true]]' in problem.instance.target.test
+    assert "class Solution:" in problem.instance.prompt
+    with pytest.raises(UsageError, match=r"l.json:1: metadata: got '\{\}' beside starter_code"):
+        load_task("t", write("l.json", [{**row, "metadata": "{}"}]), "livecodebench")
 
 
 class Evil:
