@@ -44,8 +44,8 @@ def print_profile(console: Console, run: RunRecord) -> None:
     console.print(table)
     if run.job.models_at_once > 1:
         console.print(
-            "Engines have processes of their own: the engine step is the driver's wait for one; its "
-            "work for other models is left out.",
+            "Engines have processes of their own: the engine step is the driver's wait for one. "
+            "Its work for other models is left out.",
             highlight=False,
         )
     console.print(
