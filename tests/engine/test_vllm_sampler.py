@@ -13,6 +13,7 @@ from passuntil.conformance import check_sampler
 from passuntil.errors import EngineError, UsageError
 from passuntil.ports import Decoding, SampleRequest
 from passuntil.records import Completion, FinishReason, SampleKey
+from passuntil.sampler.process import ProcessSampler
 from passuntil.sampler.vllm import VllmSampler
 
 
@@ -33,6 +34,16 @@ def drain(sampler: VllmSampler, requests: list[SampleRequest]) -> dict[int, Comp
 def test_conformance(model_folder: Path) -> None:
     check_sampler(
         lambda: VllmSampler(model_folder, dtype="float32", max_num_seqs=16, cpu_threads=1),
+        prompts=("Q: ends rev ckel\nA: ", "def f(xs):\n", "xs"),
+        decoding=Decoding(max_tokens=24),
+        too_long_prompt="x" * 400,
+    )
+
+
+def test_conformance_in_a_process_of_its_own(model_folder: Path) -> None:
+    options = {"model": model_folder, "dtype": "float32", "max_num_seqs": 16, "cpu_threads": 1}
+    check_sampler(
+        lambda: ProcessSampler("passuntil.sampler.vllm:VllmSampler", options),
         prompts=("Q: ends rev ckel\nA: ", "def f(xs):\n", "xs"),
         decoding=Decoding(max_tokens=24),
         too_long_prompt="x" * 400,
