@@ -65,10 +65,24 @@ def fit_beta_binomial(tallies: TallyArray) -> BetaBinomial:
     tallies : TallyArray
         Shape (n_instances,); any outcome.
 
+    Returns
+    -------
+    BetaBinomial
+
     Raises
     ------
     EstimationError
         Nothing passed.
+
+    Notes
+    -----
+    Maximises sum_i log[(1 - zero) B(a + c_i, b + n_i - c_i) / B(a, b) + zero 1{c_i = 0}] [1]_, with
+    the mass at zero of [2]_; stopping does not change it.
+
+    References
+    ----------
+    .. [1] Skellam 1948, J. R. Stat. Soc. B 10.
+    .. [2] Kazdan et al. 2025, arXiv 2510.05197.
 
     Examples
     --------

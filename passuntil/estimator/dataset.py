@@ -238,6 +238,21 @@ def dataset_pass_rate(
     UsageError
         An unknown method.
 
+    Notes
+    -----
+    PU = mean over instances of p [1]_. "mle": mean of c/n. "unbiased": mean of (r - 1)/(K - 1)
+    where sampling stopped at K beyond the floor, of c/n elsewhere [2]_. "mixing": the mean of the
+    distribution G that maximises sum_i log integral of p^c_i (1 - p)^(n_i - c_i) dG(p).
+    "hierarchical": the mean of E[p_i | c_i, n_i] over smooth G, weighted by their evidence.
+    Intervals for sampling noise: a binomial with the same estimate and variance, where the
+    estimate is unbiased; otherwise quantiles of the posterior of the mean, and for tallies that
+    stopped without a floor the hull with those under a looser G.
+
+    References
+    ----------
+    .. [1] Hu et al. 2023, arXiv 2310.03262, section 4.
+    .. [2] Girshick, Mosteller & Savage 1946, Ann. Math. Stat. 17.
+
     Examples
     --------
     >>> tallies = [Tally.floor_reached(passes=c, trials=100) for c in (3, 1, 20)]
@@ -343,6 +358,18 @@ def measure_pu(
         every level.
     confidence_level : float
         Between 0 and 1.
+
+    Returns
+    -------
+    PU
+        Its `value` is None where nothing passed, and `high` is the exact one-sided limit.
+
+    Raises
+    ------
+    EstimationError
+        No samples, or a method that these tallies do not allow.
+    UsageError
+        An unknown method, or a level outside (0, 1).
 
     Examples
     --------

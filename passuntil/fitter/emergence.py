@@ -119,6 +119,18 @@ def emergence(
     EstimationError
         No passes, unlike instances, or an exact rate of 0.
 
+    Notes
+    -----
+    F[s](x) = a[s] - alpha[s] (1 - exp(-kappa z))/kappa [1]_, z = log N from its mean: kappa is
+    shared and the lines are not, since a mean over unlike straight lines bends by itself. Shapes
+    of the mean, that bow taken out, are compared by
+    AICc = -2 log L + 2 k + 2 k (k + 1)/(n - k - 1) [2]_.
+
+    References
+    ----------
+    .. [1] Hu et al. 2023, arXiv 2310.03262, Definition 1, Theorems 2 and 3.
+    .. [2] Hurvich & Tsai 1989, Biometrika 76.
+
     Examples
     --------
     >>> from passuntil.records import Tally

@@ -291,6 +291,28 @@ def fit_instances(
     EstimationError
         Models measured on unlike numbers of instances, no passes, an exact rate of 0, or a guess
         rate beside exact rates.
+
+    Notes
+    -----
+    F[s, m] = a[s] - alpha[s] g(z[m]) + u[m] + e[s, m], with (a, alpha)[s] normal over instances, u
+    and e the scatter of models and of an instance under one model; the forecast is the mean of
+    exp(-exp(F)) over instances [1]_.
+
+    References
+    ----------
+    .. [1] Hu et al. 2023, arXiv 2310.03262, section 5.4.
+
+    Examples
+    --------
+    >>> from passuntil.estimator import TallyArray
+    >>> from passuntil.fitter import as_family
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(1e5 * rates).astype(int)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10**5) for row in passes]
+    >>> fit = fit_instances(as_family(sizes, tallies))
+    >>> fit.alphas.shape, round(float(fit.alphas.mean()), 1)
+    ((9,), 0.2)
     """
     hierarchy, center, rows = build_hierarchy(
         family, "saturating" if is_bent else "none", guess_rate=guess_rate

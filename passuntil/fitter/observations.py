@@ -88,12 +88,29 @@ class Family:
 def as_family(n_params: ArrayLike, tallies: Tallies) -> Family:
     """Return the checked family, sorted by size.
 
+    Parameters
+    ----------
+    n_params : array_like of float, shape (n_models,)
+        Sizes > 0, in any order and unit.
+    tallies : sequence of (TallyArray, iterable of Tally, or ExactRates)
+        One entry per model, in the order of `n_params`.
+
+    Returns
+    -------
+    Family
+
     Raises
     ------
     UsageError
         Unequal lengths, sizes not positive, fewer than two different sizes.
     EstimationError
         Exact rates whose PU is not known within 1 %.
+
+    Examples
+    --------
+    >>> family = as_family([1e8, 1e7], [[Tally.fixed(passes=c, trials=100)] for c in (9, 2)])
+    >>> family.n_params.tolist(), family.tallies[0][0]
+    ([10000000.0, 100000000.0], Tally.fixed(passes=2, trials=100))
     """
     sizes = np.atleast_1d(np.asarray(n_params, float))
     arrays = [t if isinstance(t, ExactRates) else as_tally_array(t) for t in tallies]

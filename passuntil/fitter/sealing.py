@@ -225,6 +225,25 @@ def score(
         Of the predicted model, measured after the forecast.
     confidence_level : float
         Of the measured interval.
+
+    Returns
+    -------
+    ForecastScore
+        Log error log(forecast / measured), whether covered, the interval score in log PU (width +
+        2/(1 - level) times the miss), and the chance of what was measured or less.
+
+    Raises
+    ------
+    EstimationError
+        The new tallies hold no samples.
+
+    Examples
+    --------
+    >>> from passuntil import fit_scaling_law
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148)]
+    >>> sealed = seal(fit_scaling_law(n_params=[36e6, 109e6, 241e6], tallies=tallies), 499e6)
+    >>> score(sealed, [Tally.fixed(passes=262, trials=10_000)]).is_covered
+    True
     """
     array = tallies if isinstance(tallies, ExactRates) else as_tally_array(tallies)
     measured = measure_pu(array, confidence_level=confidence_level)

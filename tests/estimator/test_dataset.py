@@ -7,6 +7,7 @@ from passuntil import Tally
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator import TallyArray, dataset_pass_rate, fit_mixing, measure_pu
 from passuntil.estimator.dataset import zero_limit
+from passuntil.estimator.hyper import loose_posterior, mean_posterior
 
 
 def test_default_is_unbiased_where_it_exists() -> None:
@@ -99,3 +100,18 @@ def test_npmle_against_a_plain_em() -> None:
         w = (post / post.sum(1, keepdims=True)).mean(0)
     assert mixing.log_likelihood == pytest.approx(np.log(like @ w).sum(), abs=2e-3)
     assert mixing.log_likelihood >= np.log(like @ w).sum() - 1e-9
+
+
+def test_intervals_without_a_floor_hold_what_a_looser_shape_says() -> None:
+    rates = np.random.default_rng(6).beta(0.3, 6, 80)
+    trials = np.random.default_rng(7).geometric(rates).clip(max=5000)
+    bare = dataset_pass_rate(TallyArray.stopped(passes=1, trials=trials))
+    interval = bare.confidence_interval(0.9)
+    smooth, loose = mean_posterior(bare.tallies), loose_posterior(bare.tallies)
+    assert bare.value == smooth.mean
+    assert interval.low == min(smooth.quantile(0.05), loose.quantile(0.05))
+    assert interval.high == max(smooth.quantile(0.95), loose.quantile(0.95))
+    assert loose.mean != pytest.approx(smooth.mean, rel=1e-3)
+    # a floor, or samples without a rule, leave one shape
+    free = dataset_pass_rate(TallyArray.steered(passes=np.ones(80, int), trials=trials))
+    assert free.confidence_interval(0.9).low == smooth.quantile(0.05)
