@@ -103,6 +103,7 @@ class CodeChecker:
         chosen = self._report.plan
         if chosen is None:
             raise NoIsolationError(self._report.refusal())
+        self._has_groups = chosen.groups is not None
         # The kernel ends a jail when the thread that started it ends, so threads of a pool, which
         # come and go, must not start one.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="jail-starter")
@@ -237,9 +238,10 @@ class CodeChecker:
             **self._tiers.describe(),
             "isolation": self._report.to_json(),
             "limits": asdict(self._limits),
-            # no control group bounds the sum: a sample, a judge and a compile worker per worker
+            # by resource limits alone: a sample, a judge and a compile worker per worker
             "memory_at_most_bytes": len(self._all)
             * (2 * self._limits.memory_bytes + JailPlan.none(0).for_judge().memory_bytes),
+            "memory_of_a_jail": "control group" if self._has_groups else "sum of processes",
             "n_workers": len(self._all),
         }
 

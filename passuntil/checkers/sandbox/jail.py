@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from passuntil.checkers.sandbox import groups
 from passuntil.checkers.sandbox.inside import wire
 from passuntil.checkers.sandbox.plan import JailPlan, inner_config, launch_config
 from passuntil.errors import CheckerError
@@ -54,8 +55,11 @@ class JailedProcess:
         errors_r, errors_w = os.pipe()
         theirs = [requests_r, answers_w, info_w]
         self._pidfd = -1
+        self._group: Path | None = None
         try:
-            config = json.dumps(launch_config(plan, theirs))
+            if plan.groups is not None:
+                self._group = _group(plan.groups, plan.memory_bytes)
+            config = json.dumps(launch_config(plan, theirs, self._group))
             base = getattr(sys, "_base_executable", None) or sys.executable
             self._process = subprocess.Popen(
                 [base, "-I", "-S", str(_LAUNCHER), config],
@@ -68,6 +72,8 @@ class JailedProcess:
         except BaseException:
             for fd in (self._requests, self._answers, info_r, errors_r):
                 os.close(fd)
+            if self._group is not None:
+                groups.remove(self._group)
             raise
         finally:
             for fd in (*theirs, errors_w):
@@ -163,11 +169,24 @@ class JailedProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._group is not None:
+            groups.remove(self._group)
+            self._group = None
         for name in ("_requests", "_answers"):
             fd = getattr(self, name)
             if fd >= 0:
                 os.close(fd)
                 setattr(self, name, -1)
+
+
+def _group(folder: Path, memory_bytes: int) -> Path:
+    try:
+        return groups.create(folder, memory_bytes)
+    except OSError as error:
+        raise CheckerError(
+            f"control group of a jail: got {error}; allowed: a group as at the start; see "
+            "`passuntil doctor`."
+        ) from error
 
 
 def _until_end(fd: int, deadline: float) -> bytes:

@@ -65,6 +65,9 @@ def _arrange(fds: list[int]) -> None:
 
 def main(config: dict[str, Any]) -> None:
     """Prepare this process and become the program of `config`."""
+    if config["group"] is not None:
+        with open(f"{config['group']}/cgroup.procs", "w") as group:
+            group.write("0")  # this process, and all that it starts
     os.umask(0o077)
     _arrange(config["fds"])
     parent = config["parent"]

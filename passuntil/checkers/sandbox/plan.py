@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from passuntil.checkers.sandbox.filter import candidate_filter
@@ -98,6 +99,8 @@ class JailPlan:
     packages : tuple of str
         Installed packages to show besides the standard library. Candidates have none: benchmark
         packages carry their answers.
+    groups : Path or None
+        Folder in which a control group can be made for each jail; None makes none.
     """
 
     level: int
@@ -108,6 +111,7 @@ class JailPlan:
     use_seccomp: bool = True
     python: str | None = None
     packages: tuple[str, ...] = ()
+    groups: Path | None = None
 
     @classmethod
     def none(cls, memory_bytes: int) -> JailPlan:
@@ -184,14 +188,18 @@ def _python_argv(python: Interpreter) -> list[str]:
     return [python.executable, "-s", "-P", "-S", "-B", "-c", _BOOT]
 
 
-def launch_config(plan: JailPlan, fds: list[int]) -> dict[str, Any]:
-    """Return what the launcher is told; `fds` are the descriptors that the process keeps."""
+def launch_config(plan: JailPlan, fds: list[int], group: Path | None = None) -> dict[str, Any]:
+    """Return what the launcher is told.
+
+    `fds` are the descriptors that the process keeps, `group` the control group it enters.
+    """
     python = plan.show()
     argv, mapped = _bwrap_argv(plan) if plan.level == 3 else (_python_argv(python), [])
     return {
         "argv": argv,
         "env": {} if plan.level == 3 else _ENVIRONMENT,
         "fds": fds,
+        "group": None if group is None else str(group),
         "is_staged": plan.level == 3 and plan.uid is not None,
         "limits": {
             "RLIMIT_AS": plan.memory_bytes,

@@ -6,8 +6,9 @@ import platform
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from passuntil.checkers.sandbox import groups
 from passuntil.checkers.sandbox.filter import MACHINES
 from passuntil.checkers.sandbox.interpreter import discover
 from passuntil.checkers.sandbox.jail import JailedProcess
@@ -27,6 +28,10 @@ _REMEDY_NAMESPACES = (
 _LOWER_LEVELS: tuple[int, ...] = (2, 1)
 _REMEDY_PYTHON = (
     "an interpreter that every user may read (not below /root), or the right to change the user"
+)
+_REMEDY_GROUPS = (
+    "nothing, if the memory that a report states as the most is there; else a cgroup v2 with the "
+    "controllers memory and pids that this user may write (systemd: Delegate=yes)"
 )
 _REMEDY_LANDLOCK = "a kernel of 5.13 or later with Landlock enabled (lsm=landlock,...)"
 
@@ -99,6 +104,8 @@ def probe(*, memory_bytes: int = 1 << 30, is_thorough: bool = False) -> Isolatio
     plan = _try_bwrap(memory_bytes, works, missing)
     for level in _LOWER_LEVELS:
         plan = plan or _try_without_namespaces(level, memory_bytes, works, missing)
+    if plan is not None:
+        plan = _with_groups(plan, works, missing)
     if plan is not None and is_thorough:
         plan = _tested(plan, works, missing)
     return IsolationReport(plan.level if plan else 0, plan, tuple(works), tuple(missing))
@@ -152,6 +159,18 @@ def _try_without_namespaces(
     works += [f"Landlock (ABI {abi})"] if abi else []
     works += [f"unused user {plan.uid}"] if plan.uid is not None else []
     return plan
+
+
+def _with_groups(plan: JailPlan, works: list[str], missing: list[tuple[str, str, str]]) -> JailPlan:
+    """Bound the sum of each jail where groups can be made; without them, processes are bounded."""
+    try:
+        folder = groups.find()
+    except OSError as error:
+        missing.append(("control groups", error.strerror or str(error), _REMEDY_GROUPS))
+        return plan
+    groups.sweep(folder)
+    works.append("control groups (memory.max, pids.max)")
+    return replace(plan, groups=folder)
 
 
 def _tested(
