@@ -117,7 +117,7 @@ def simulate(scatter: float, width: float, n_families: int, seed: int) -> dict[s
         n_rounds.append(len(aimed))
         expected.append([aimed[0].least_width, aimed[-1].least_width])
         arms["uniform"].append(uniform(rng, family))
-        if (replicate + 1) % 5 == 0:
+        if (replicate + 1) % 10 == 0:
             print(f"scatter {scatter:.2f}: {replicate + 1} families", file=sys.stderr, flush=True)
     budget, target = np.array(arms["budget"]), np.array(arms["target"])
     grid = np.array(arms["uniform"])  # (n_families, n_grid, 3)

@@ -241,6 +241,17 @@ def test_dry_run_refuses_a_total_budget_below_the_floor(passuntil) -> None:
     assert out.count("9.6k") == 4  # least and most of both tasks: 6 models x 1,600
 
 
+def test_dry_run_shows_the_plan_of_a_forecast(passuntil) -> None:
+    demo = ("run", "builtin:demo", "--dry-run", "mode=target", "min_samples=10", "forecast=2e7")
+    code, out, err = passuntil(*demo, "total_budget=799")
+    assert (code, out) == (2, "")
+    assert "16 instances of pico-code under each of 5 models, 800" in err
+    code, out, _ = passuntil(*demo, "total_budget=8000")
+    assert code == 0
+    assert "Steered by the forecast of 20M parameters: a first round of 10 samples" in out
+    assert out.count("9.6k") == 2  # most of both tasks: 8,000, and 1,600 of the held-out model
+
+
 def test_dry_run_says_which_tasks_are_calculated(passuntil) -> None:
     _, out, _ = passuntil("run", "builtin:demo", "--dry-run", "tasks.pico-answer.method=likelihood")
     (row,) = [line for line in out.splitlines() if line.startswith("│ pico-answer")]

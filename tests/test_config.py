@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from passuntil.config import Job, build_checkers, diff_jobs, identity, load_job, paths
 from passuntil.errors import UsageError
 from passuntil.ports import Decoding
-from passuntil.steering import Goal
+from passuntil.steering import ForecastGoal, Goal
 from passuntil.stopping import Mode, StopRule
 
 JOB = """\
@@ -127,9 +127,9 @@ def test_anchors_and_merges_work(folder):
     ("line", "new", "problem"),
     [
         ("budget: 1_000", "bugdet: 1", "16: bugdet: got the unknown key 'bugdet'; allowed: name, "
-         "family, tasks, sampling, mode, samples, target_width, total_budget, passes, min_samples, "
-         "budget, seed, seeding, greedy, keep_texts, models_at_once, engine, checker; rename or "
-         "remove it. Did you mean 'budget'?"),
+         "family, tasks, sampling, mode, samples, target_width, total_budget, forecast, "
+         "sample_cost, passes, min_samples, budget, seed, seeding, greedy, keep_texts, "
+         "models_at_once, engine, checker; rename or remove it. Did you mean 'budget'?"),
         ("budget: 1_000", "budget: ten", "16: budget: got 'ten'; allowed: a whole number; "
          "correct the value."),
         ("budget: 1_000", "budget: 1.5", "16: budget: got 1.5; allowed: "),
@@ -403,6 +403,28 @@ def test_modes_name_their_rule(folder):
     again = Job.from_json(json.loads(json.dumps(target.to_json())))
     assert again.goal() == target.goal()
     assert again.fingerprint() == target.fingerprint()
+
+
+def test_a_forecast_steers_the_models_that_are_not_held_out(folder):
+    keys = ["mode=target", "forecast=7e9", "total_budget=100", "target_width=0.2"]
+    with pytest.raises(UsageError, match="forecast: got models of 1 size that are not held out"):
+        load_job(folder / "job.yaml", keys)
+    keys.append("family.pythia-1.4b.held_out=false")
+    job = load_job(folder / "job.yaml", keys)
+    assert job.forecast_goal() == ForecastGoal(7e9, 0.2, 100)
+    assert [job.goal(model) for model in (None, *job.family)] == [None, None, None]
+    assert Job.from_json(json.loads(json.dumps(job.to_json()))).forecast_goal() is not None
+    for change, key in (
+        ("forecast=8e9", "forecast"),
+        ("sample_cost=n_params", "sample_cost"),
+        ("family.small.n_params=3", "family.small.n_params"),
+    ):
+        other = load_job(folder / "job.yaml", [*keys, change])
+        assert [line.split(": ")[0] for line in diff_jobs(job.to_json(), other.to_json())] == [key]
+    with pytest.raises(UsageError, match="forecast: got neither target_width nor total_budget"):
+        load_job(folder / "job.yaml", ["mode=target", "forecast=7e9"])
+    with pytest.raises(UsageError, match=r"forecast: got 7000000000\.0 with mode: until"):
+        load_job(folder / "job.yaml", ["forecast=7e9"])
 
 
 def test_jobs_recorded_before_the_modes_are_the_same_jobs(folder):

@@ -11,6 +11,7 @@ from rich.table import Table
 from passuntil.config import Job
 from passuntil.errors import UsageError
 from passuntil.report.words import count, model_size
+from passuntil.steering.forecast import MOST_GROWTH, MOST_ROUNDS
 
 __all__ = ["print_plan"]
 
@@ -33,6 +34,14 @@ def print_plan(console: Console, job: Job, folder: Path) -> None:
     text = yaml.safe_dump(job.to_json(), sort_keys=False, allow_unicode=True)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
+    if job.forecast is not None:
+        console.print(
+            f"Steered by the forecast of {model_size(job.forecast)} parameters: a first round of "
+            f"{job.min_samples} samples of each instance under each model that is not held out, "
+            f"then at most {MOST_ROUNDS - 1} rounds, each at most {MOST_GROWTH:g} times the "
+            "samples before it; every round starts each model's engine anew",
+            highlight=False,
+        )
     unread = [key for key in _UNREAD[job.mode] if key in job.model_fields_set]
     if unread:
         console.print(f"Not used in mode {job.mode}: {', '.join(unread)}", highlight=False)
@@ -56,19 +65,28 @@ def _cost(job: Job) -> Table:
     ):
         table.add_column(name, justify="left" if name == "task" else "right")
     n_models, rule = len(job.family), job.stop_rule()
+    n_held_out = sum(model.held_out for model in job.family)
+    # models that share one total_budget
+    n_sharing = 1 if job.forecast is None else n_models - n_held_out
     for task in job.tasks:
         n = len(job.instances(task))
         decoding = job.decoding(task)
         if task.method == "likelihood":
             table.add_row(task.name, str(n), str(decoding.max_tokens), "calculated", "none", "none")
             continue
-        if job.total_budget is not None and job.total_budget < n * rule.min_samples:
+        first = n_sharing * n * rule.min_samples
+        if job.total_budget is not None and job.total_budget < first:
+            models = "" if n_sharing == 1 else f" under each of {n_sharing} models"
             raise UsageError(
                 f"total_budget: got {job.total_budget}; allowed: at least min_samples for each of "
-                f"the {n} instances of {task.name}, {n * rule.min_samples}; raise it or lower "
+                f"the {n} instances of {task.name}{models}, {first}; raise it or lower "
                 "min_samples."
             )
-        most = n_models * min(n * rule.budget, job.total_budget or n * rule.budget)
+        each = n * rule.budget
+        most = n_models * min(each, job.total_budget or each)
+        if job.forecast is not None:
+            total = job.total_budget or n_sharing * each
+            most = min(n_sharing * each, total) + n_held_out * min(each, total // n_sharing)
         table.add_row(
             task.name,
             str(n),

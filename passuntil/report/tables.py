@@ -91,8 +91,9 @@ def _design(job: Job, task: str) -> str:
     if job.mode == "fixed":
         return f"{count(job.stop_rule().budget)} samples each"
     if job.mode == "target":
+        aim = f"the forecast at {model_size(job.forecast)}" if job.forecast else "PU"
         ends = [
-            *([f"interval of {percent(job.target_width)} of PU"] if job.target_width else []),
+            *([f"interval of {percent(job.target_width)} of {aim}"] if job.target_width else []),
             *([f"{count(job.total_budget)} samples"] if job.total_budget else []),
         ]
         return f"steered until {' or '.join(ends)}"

@@ -20,7 +20,7 @@ from passuntil.runner.instance import InstanceRun
 from passuntil.runner.likelihood import measure_exact
 from passuntil.runner.profile import TimedChecker, add_profiles
 from passuntil.runner.record import InstanceRecord, fold
-from passuntil.runner.rounds import RoundObserver, decide_rounds, rules_of
+from passuntil.runner.rounds import RoundObserver, check_rounds, decide_rounds, rules_of
 from passuntil.runner.sealed import seal_forecasts
 from passuntil.runner.shares import PoolShares
 from passuntil.runner.weights import weights_digest
@@ -156,6 +156,7 @@ class FamilyRun:
             record = known.get((model, task, instance))
             return record.state if record else None
 
+        check_rounds(self._job, self._instances)
         is_wanted = True
         while is_wanted:
             known = fold(self._ledger, rules_of(self._job, self._ledger))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
 from passuntil.config import Job
+from passuntil.errors import UsageError
 from passuntil.estimator import TallyArray
 from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.records import Instance
 from passuntil.steering import decide
 from passuntil.steering.forecast import Decision
 from passuntil.stopping import InstanceState, StopRule
 
-__all__ = ["ROUNDS", "RoundObserver", "decide_rounds", "rules_of"]
+__all__ = ["ROUNDS", "RoundObserver", "check_rounds", "decide_rounds", "rules_of"]
 
 ROUNDS: Final = "rounds"
 """Name of the ledger's record: by task, the trials wanted and what each round found."""
@@ -57,6 +60,19 @@ def rules_of(job: Job, ledger: SqliteLedger) -> Rule:
         return StopRule.steered(min_samples=n, budget=n)
 
     return find
+
+
+def check_rounds(job: Job, instances: Iterable[Instance]) -> None:
+    """Raise where the first round of a task is more than its budget."""
+    n_models = sum(not model.held_out for model in job.family)
+    for task, n in Counter(instance.task for instance in instances).items():
+        first = n_models * n * job.min_samples
+        if job.total_budget is not None and job.total_budget < first:
+            raise UsageError(
+                f"total_budget: got {job.total_budget}; allowed: at least min_samples for each of "
+                f"the {n} instances of {task} under each of {n_models} models, {first}; raise it "
+                "or lower min_samples."
+            )
 
 
 def decide_rounds(

@@ -36,7 +36,7 @@ LEAST_GROWTH: Final = 1.1
 # A round aims at this share of the target's width: a miss costs a whole further round.
 AIM: Final = 0.97
 # Sampling ends where endless samples would narrow the interval by less than this share.
-LEAST_GAIN: Final = 0.05
+LEAST_GAIN: Final = 0.1
 # Share of all trials that is spread over models and instances alike. The design trusts straight
 # lines and would sample the smallest and the largest models alone; bends and the scatter of models
 # are seen in the middle (benchmarks/target_forecast.py).

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from passuntil.checkers.exact import ExactChecker
 from passuntil.checkers.pool import CheckerPool
 from passuntil.cli import app
 from passuntil.config import load_job
-from passuntil.errors import CheckerError, EngineError, EstimationError
+from passuntil.errors import CheckerError, EngineError, EstimationError, UsageError
 from passuntil.estimator import pass_at_k, pass_rate
 from passuntil.ledger import MemoryLedger
+from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Decoding
 from passuntil.records import Completion, ExactAnswer, Instance, Outcome, Verdict
 from passuntil.runner.drive import Drive
 from passuntil.runner.instance import InstanceRun
-from passuntil.runner.record import RunRecord
+from passuntil.runner.record import LEDGER_FILE, RunRecord
 from passuntil.runner.run import run_job
 from passuntil.sampler.scripted import ScriptedSampler, bernoulli
 from passuntil.stopping import InstanceState, StopRule
@@ -32,6 +34,7 @@ from passuntil.stopping import InstanceState, StopRule
 MODES = {
     "fixed": ["mode=fixed", "samples=150"],
     "target": ["mode=target", "target_width=0.5", "total_budget=1500", "budget=800"],
+    "forecast": ["mode=target", "forecast=1e6", "total_budget=2500", "target_width=0.5"],
 }
 
 
@@ -49,13 +52,14 @@ def test_ledger_does_not_depend_on_capacity_nor_on_deaths(
     run(job, tmp_path / "b", capacity=200)
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
     deaths = 0
+    least = 150 if job.forecast is None else 25  # steps; a round's part of a model is short
     for attempt in range(300):
         try:
             run_job(
                 job,
                 tmp_path / "c",
                 observer=Silent(),
-                make_sampler=lambda j, m, n=150 + 13 * attempt % 200: Dying(scripted(j, m), n),
+                make_sampler=lambda j, m, n=least + 13 * attempt % 200: Dying(scripted(j, m), n),
             )
             break
         except EngineError:
@@ -67,7 +71,9 @@ def test_ledger_does_not_depend_on_capacity_nor_on_deaths(
 
 def test_finished_run_starts_no_engine(tmp_path: Path, overrides: list[str]) -> None:
     job = make_job(tmp_path, *overrides)
-    assert len(run(job, tmp_path / "run").models) == 4
+    started = run(job, tmp_path / "run").models
+    # of rounds that a forecast steers, each starts the engines anew
+    assert len(started) == 4 or (job.forecast is not None and len(started) > 4)
     assert run(job, tmp_path / "run").models == []
 
 
@@ -94,6 +100,61 @@ def test_target_is_steered_and_says_so(tmp_path: Path) -> None:
     # easy instances need few samples, hopeless ones are not drawn to the end of the budget
     trials = [t.trials for t in record.tasks["huge", "answers"].tallies]
     assert trials[-1] < max(trials)
+
+
+def test_rounds_of_a_forecast_are_recorded_and_told(tmp_path: Path) -> None:
+    class Told(Silent):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words: list[str] = []
+
+        def on_round(self, task: str, words: str) -> None:
+            self.words.append(words)
+
+    job = make_job(tmp_path, *MODES["forecast"])
+    observer = Told()
+    run_job(job, tmp_path / "run", observer=observer, make_sampler=scripted)
+    with closing(SqliteLedger(tmp_path / "run" / LEDGER_FILE, mode="read")) as ledger:
+        recorded: Any = ledger.read_meta("rounds")
+    found = recorded["answers"]
+    assert [entry["words"] for entry in found["history"]] == observer.words
+    assert [entry["samples"] for entry in found["history"]] == [480, 1920, 2500]
+    assert found["end"] == "budget"
+    record = RunRecord.load(tmp_path / "run")
+    for model in ("small", "middle", "large"):
+        tallies = record.tasks[model, "answers"].tallies
+        assert [t.trials for t in tallies] == found["trials"][model]
+        assert {t.outcome for t in tallies} == {Outcome.STEERED}
+    held_out = record.tasks["huge", "answers"].tallies
+    assert 160 <= sum(t.trials for t in held_out) <= 2500 // 3
+    assert observer.models == ["small", "middle", "large"] * 3 + ["huge"]
+
+
+def test_a_forecast_refuses_a_budget_below_its_first_round(tmp_path: Path) -> None:
+    job = make_job(tmp_path, *MODES["forecast"], "total_budget=479")
+    with pytest.raises(UsageError, match="got 479; allowed: at least min_samples"):
+        run(job, tmp_path / "run")
+
+
+def test_an_aborted_instance_gets_no_more_of_a_forecasts_samples(tmp_path: Path) -> None:
+    class FaultyAfter37(ExactChecker):
+        def check(self, instance: Instance, completion: Completion) -> Verdict:
+            if instance.id == "pico-answer/3" and completion.key.index > 37:
+                raise CheckerError("broken pipe")
+            return super().check(instance, completion)
+
+    job = make_job(tmp_path, *MODES["forecast"], "greedy=false", "family.huge.held_out=false")
+    run_job(
+        job,
+        tmp_path / "run",
+        observer=Silent(),
+        make_sampler=scripted,
+        make_checkers=lambda job: {"answers": FaultyAfter37(normalise=())},
+    )
+    for model in job.family:
+        task = RunRecord.load(tmp_path / "run").tasks[model.name, "answers"]
+        assert task.instances["pico-answer/3"].state.n_committed <= 37
+        assert task.is_finished
 
 
 @pytest.mark.parametrize("command", ["show", "fit"])
@@ -213,9 +274,6 @@ def test_job_of_a_mode_is_recorded_and_read_back(tmp_path: Path, overrides: list
     job = make_job(tmp_path, *overrides)
     run(job, tmp_path / "run")
     recorded = RunRecord.load(tmp_path / "run").job
-    assert (recorded.mode, recorded.stop_rule(), recorded.goal()) == (
-        job.mode,
-        job.stop_rule(),
-        job.goal(),
-    )
+    assert (recorded.mode, recorded.stop_rule()) == (job.mode, job.stop_rule())
+    assert (recorded.goal(), recorded.forecast_goal()) == (job.goal(), job.forecast_goal())
     assert load_job(str(tmp_path / "job.yaml"), overrides).fingerprint() == recorded.fingerprint()
