@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from passuntil.choices.formats import read_choices
@@ -97,11 +99,8 @@ def test_plain_rows_are_read_with_every_spelling(tmp_path: Path) -> None:
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    from pyarrow import parquet  # noqa: PLC0415
-
     table = pyarrow.table({"context": ["Q"], "choices": [["x", "y"]], "label": [1]})
-    parquet.write_table(table, tmp_path / "t.parquet")
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     (instance,) = read_choices(tmp_path / "t.parquet")
     assert (instance.texts, instance.correct) == (("x", "y"), 1)
 

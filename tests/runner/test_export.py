@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from simulated import make_job, run
 
@@ -24,8 +25,7 @@ def read(path: Path) -> list[dict[str, Any]]:
             return list(csv.DictReader(file))
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text().splitlines()]
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     return rows
 
 

@@ -6,6 +6,8 @@ import pickle
 import zlib
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from passuntil.errors import UsageError
@@ -97,11 +99,9 @@ def test_mbpp_plain_and_sanitised(write):
 
 
 def test_humaneval_of_evalplus_from_a_hub_like_parquet_file(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
     rows = [json.loads(line) for line in (GOLDEN / "humaneval.jsonl").read_text().splitlines()]
     path = tmp_path / "test.parquet"
     table = pyarrow.Table.from_pylist([{**row, "base_input": [[1]]} for row in rows])
-    pyarrow.parquet = __import__("pyarrow.parquet").parquet
     pyarrow.parquet.write_table(table, path)
     assert load_task("t", path, "humaneval") == load_task(
         "t", GOLDEN / "humaneval.jsonl", "humaneval"

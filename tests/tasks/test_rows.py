@@ -48,8 +48,6 @@ def test_a_list_within_an_object(tmp_path):
     ],
 )
 def test_broken_files(tmp_path, name, data, message):
-    if name.endswith(".parquet"):
-        pytest.importorskip("pyarrow")
     (tmp_path / name).write_text(data)
     with pytest.raises(UsageError, match=message):
         read_rows(tmp_path / name)

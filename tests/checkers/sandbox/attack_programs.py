@@ -909,6 +909,81 @@ program(
     """,
 )
 
+# -- what the zygote brings along -----------------------------------------------------------------
+
+attempt(
+    "find the judge among the modules",
+    41,
+    """
+    attempt(next, (m for n, m in sys.modules.items() if n.endswith((".judge", ".compiler"))))
+    import gc
+    attempt(next, (o for o in gc.get_objects() if type(o).__name__ in ("_Judge", "_Replay")))
+    attempt(next, (m for n, m in sys.modules.items() if hasattr(m, "CASES")))
+    """,
+)
+program(
+    "take the zygote's allocator and go on beyond the limit",
+    3,
+    """
+    import sys
+    heap = next(m for n, m in sys.modules.items() if n.endswith(".heap"))
+    heap.boot({"forks": True})
+    heap.use_large_pages()
+    kept = []
+    while True:
+        kept.append(bytes(1 << 20))
+    """,
+)
+program(
+    "free the zygote's arenas",
+    16,
+    """
+    import ctypes, gc, sys
+    heap = next(m for n, m in sys.modules.items() if n.endswith(".heap"))
+    libc = ctypes.CDLL(None)
+    for window in {id(each) >> 21 for each in gc.get_objects()}:
+        libc.munmap(ctypes.c_void_p(window << 21), ctypes.c_size_t(1 << 21))
+    """,
+)
+program(
+    "sleep between loops, so that the CPU never is its own",
+    11,
+    """
+    import time
+    def solve(x):
+        while True:
+            time.sleep(0.002)
+            sum(range(100_000))
+    """,
+)
+attempt(
+    "enter or change control groups",
+    30,
+    """
+    for folder in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        attempt(os.listdir, folder)
+        attempt(open, folder + "/cgroup.procs", "w")
+        attempt(open, folder + "/cgroup.kill", "w")
+        attempt(os.mkdir, folder + "/passuntil-leak")
+    attempt(open, "/proc/self/cgroup")
+    """,
+)
+program(
+    "results with an __eq__ of their own, by way of the codec's subclasses",
+    38,
+    """
+    class Meta(type):
+        def __eq__(cls, other): return True
+        def __hash__(cls): return hash(int)
+    class Always(int, metaclass=Meta):
+        def __eq__(self, other): return True
+        __hash__ = int.__hash__
+    def solve(x):
+        return Always(1)
+    """,
+)
+
+
 # One sample leaves something, a later one looks for it. The later one knows the answers only if it
 # finds it.
 PAIRS: dict[str, tuple[str, str]] = {
@@ -1002,6 +1077,24 @@ def solve(x):
             """
             import random
             found = random.random() == 0.41661987254534116
+            """,
+        ),
+        (
+            "what the zygote has prepared: types, code, pools",
+            """
+            import sys, typing
+            typing.List[int].leak = "x"
+            typing.List.leak = "x"
+            zygote = next(m for n, m in sys.modules.items() if n.endswith(".zygote"))
+            zygote.candidate._answer = zygote.wire.dumps = zygote.wire.pack = lambda *a: b"x"
+            heap = next(m for n, m in sys.modules.items() if n.endswith(".heap"))
+            heap._kept.append("leak")
+            """,
+            """
+            import sys, typing
+            heap = next(m for n, m in sys.modules.items() if n.endswith(".heap"))
+            found = (hasattr(typing.List, "leak") or hasattr(typing.List[int], "leak")
+                     or "leak" in heap._kept[-3:])
             """,
         ),
     )
