@@ -150,8 +150,8 @@ class CombinedFit(PosteriorFit):
 def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
     """Return the pool of laws.
 
-    Instance laws need the same instances under every model and no guess rate; otherwise the pool
-    has the dataset's laws only.
+    Instance laws need the same instances under every model, no guess rate and no exact rates;
+    otherwise the pool has the dataset's laws only.
     """
     observations = observe(family, guess_rate=guess_rate)
     parts = _fit_parts(family, guess_rate, observations)

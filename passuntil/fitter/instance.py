@@ -23,7 +23,7 @@ from passuntil.fitter.hierarchy import (
     warp,
 )
 from passuntil.fitter.laws import damping_draws
-from passuntil.fitter.observations import Family, from_hazard
+from passuntil.fitter.observations import Family, check_guess_rate, from_hazard
 from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 
@@ -314,6 +314,7 @@ def fit_instances(
     >>> fit.alphas.shape, round(float(fit.alphas.mean()), 1)
     ((9,), 0.2)
     """
+    check_guess_rate(guess_rate)
     hierarchy, center, rows = build_hierarchy(
         family, "saturating" if is_bent else "none", guess_rate=guess_rate
     )

@@ -27,7 +27,7 @@ from passuntil.fitter.fit import PosteriorFit
 from passuntil.fitter.guessing import GuessingHierarchy
 from passuntil.fitter.hierarchy import LOSS_CENTER, Hierarchy, Latents
 from passuntil.fitter.instance import forecast_mean
-from passuntil.fitter.observations import Family
+from passuntil.fitter.observations import Family, check_guess_rate
 from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
 
@@ -229,6 +229,7 @@ def fit_loss_assisted(
     log_losses = np.log(array)
     data = np.zeros(len(family)), passes, found.trials, np.ones(len(passes))
     centred = log_losses - log_losses.mean()
+    check_guess_rate(guess_rate)
     if guess_rate and found.exact is not None:
         raise guesses_and_exact("loss_assisted")
     hierarchy = (

@@ -77,7 +77,7 @@ class Family:
 
     @property
     def is_exact(self) -> bool:
-        """Whether a model has exact rates: no counts, so no likelihood of single instances."""
+        """Whether a model has exact rates."""
         return any(isinstance(t, ExactRates) for t in self.tallies)
 
     def first(self, k: int) -> Family:
@@ -260,9 +260,14 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     sampling variance as effective counts. Nothing passed: no passes in as many trials as give the
     exact upper limit.
     """
+    check_guess_rate(guess_rate)
+    return _observe(family.tallies, guess_rate)
+
+
+def check_guess_rate(guess_rate: float) -> None:
+    """Raise UsageError for a guess rate outside [0, 1)."""
     if not 0 <= guess_rate < 1:
         raise UsageError(f"guess_rate: got {guess_rate!r}; allowed: 0 <= g < 1.")
-    return _observe(family.tallies, guess_rate)
 
 
 def observe_one(tallies: Evidence, *, guess_rate: float = 0.0) -> Observations:

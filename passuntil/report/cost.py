@@ -38,8 +38,8 @@ def print_plan(console: Console, job: Job, folder: Path) -> None:
         console.print(
             f"Steered by the forecast of {model_size(job.forecast)} parameters: a first round of "
             f"{job.min_samples} samples of each instance under each model that is not held out, "
-            f"then at most {MOST_ROUNDS - 1} rounds, each at most {MOST_GROWTH:g} times the "
-            "samples before it; every round starts each model's engine anew",
+            f"then at most {MOST_ROUNDS - 1} rounds, each at most {MOST_GROWTH - 1:g} times the "
+            "samples before it; every round starts the engines of the models it samples anew",
             highlight=False,
         )
     unread = [key for key in _UNREAD[job.mode] if key in job.model_fields_set]

@@ -31,16 +31,18 @@ def print_profile(console: Console, run: RunRecord) -> None:
     for phase in Phase:
         table.add_row(phase.value, *(_share(run.profiles[name], phase) for name in names))
     totals = {name: sum(run.profiles[name]["seconds"].values()) for name in names}
+    # an engine draws on while the driver turns to other models
+    walls = {name: run.speeds[name]["seconds"] for name in names}
     table.add_row("seconds", *(f"{totals[name]:.1f}" for name in names))
     table.add_section()
     rows = {"samples/s": "samples", "tokens/s": "tokens"}
     for title, key in rows.items():
-        rates = [run.speeds[name][key] / max(totals[name], 1e-9) for name in names]
+        rates = [run.speeds[name][key] / max(walls[name], 1e-9) for name in names]
         table.add_row(title, *(f"{rate:,.0f}" for rate in rates))
     table.add_row("killed or going on", *(f"{run.n_unended(name)}" for name in names))
     table.add_row("checks", *(f"{_checks(run, name)['n']:,}" for name in names))
     table.add_row("ms a check", *(_ms_per_check(_checks(run, name)) for name in names))
-    table.add_row("checks at once", *(_overlap(run, name, totals[name]) for name in names))
+    table.add_row("checks at once", *(_overlap(run, name, walls[name]) for name in names))
     console.print(table)
     if run.job.models_at_once > 1:
         console.print(

@@ -145,7 +145,8 @@ def predict_task(
     if isinstance(fit, LossAssistedFit) and n_tokens is None:
         return fit.predict(size, confidence_level, losses=losses)
     if n_tokens is not None or losses is not None:
-        name, owner = ("--n-tokens", "joint") if losses is None else ("--losses-of", LOSS_ASSISTED)
+        is_tokens = n_tokens is not None and not isinstance(fit, JointFit)
+        name, owner = ("--n-tokens", "joint") if is_tokens else ("--losses-of", LOSS_ASSISTED)
         raise UsageError(
             f"{name}: got a value with --method {fit.method}; allowed: with --method {owner} only; "
             f"name that method, or leave {name} out."
@@ -167,7 +168,8 @@ def _check_methods(methods: Sequence[str], covariate: Covariate, losses: LossSou
             "job; leave --against out."
         )
     if (LOSS_ASSISTED in methods) != (losses is not None):
-        given = "no --losses" if losses is None else f"--losses with --method {', '.join(methods)}"
+        named = f"--method {', '.join(methods)}" if methods else "no --method"
+        given = "no --losses" if losses is None else f"--losses with {named}"
         raise UsageError(
             f"method: got {given}; allowed: --losses with --method {LOSS_ASSISTED}, and only "
             "there; give a file of the gold answers' losses (model, instance, loss), a choice run "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,10 @@ __all__ = ["loss_table", "read_losses"]
 
 Losses = Mapping[str, Mapping[str, float]]
 
+_BROKEN: Final = (
+    *(ValueError, KeyError, TypeError, AttributeError, OSError),
+    *(csv.Error, zipfile.BadZipFile),
+)
 _FORMATS: Final = (
     "a .jsonl file (one object a line: model, instance, loss; task where there are several), a "
     ".csv file with those columns, a .npz file (models, instances, losses of shape (n_instances, "
@@ -48,7 +53,7 @@ def read_losses(path: Path, task: str) -> Losses:
     else:
         try:
             found = _READERS[path.suffix](path, task)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except _BROKEN as error:
             raise UsageError(
                 f"--losses: got {path}, which cannot be read as losses ({error!r}); allowed: "
                 f"{_FORMATS}; mend the file."

@@ -23,6 +23,7 @@ from passuntil.ports import Block, Checker, KeptText
 from passuntil.records import Completion, FinishReason, Instance, SampleKey, Verdict
 from passuntil.runner.rates import write_rates
 from passuntil.runner.record import LEDGER_FILE, RunRecord
+from passuntil.runner.rounds import ROUNDS
 from passuntil.runner.sealed import write_json
 from passuntil.stopping import InstanceState
 from passuntil.tasks import task_digest
@@ -41,7 +42,7 @@ REPORT_FILE: Final = "recheck.json"
 # A new run's blocks, in samples; the size of a ledger's rows.
 _BLOCK: Final = 4096
 # Records that hold for the re-judged run as well.
-_COPIED: Final = ("instances", "engines", "weights", "speeds", "faults")
+_COPIED: Final = ("instances", "engines", "weights", "speeds", "faults", ROUNDS)
 
 _Address = tuple[str, str, str]
 

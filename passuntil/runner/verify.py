@@ -14,6 +14,7 @@ from passuntil.fitter import SealedForecast, tallies_digest
 from passuntil.ledger import SqliteLedger
 from passuntil.ledger.audit import Check, audit
 from passuntil.runner.record import LEDGER_FILE, RunRecord
+from passuntil.runner.rounds import rules_of
 from passuntil.stopping import InstanceState
 
 __all__ = ["verify_run"]
@@ -94,13 +95,14 @@ def _addresses(meta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _check_rule(ledger: SqliteLedger, job: Job, meta: Mapping[str, Any], check: Check) -> None:
     """Check that no instance was sampled past its stop, and that each belongs to the job."""
     known, models = set(_addresses(meta)), {model.name for model in job.family}
+    rule = rules_of(job, ledger)
     states: dict[tuple[str, str, str], InstanceState] = {}
     for block in ledger.blocks(with_kept=False):
         address = (block.model, block.task, block.instance)
         where = "/".join(address)
         if address not in states:
             check.n += 1
-            states[address] = InstanceState(job.stop_rule())
+            states[address] = InstanceState(rule(*address))
             if block.model not in models or (block.task, block.instance) not in known:
                 check.violations.append(f"{where}: not in the job")
             if block.model not in (meta["engines"] or {}):

@@ -30,11 +30,13 @@ class StepParts:
 
     def __init__(self, engine: Any, version: str) -> None:
         self._seconds: dict[str, float] = {}
-        self._is_known = version.startswith(_KNOWN)
+        core = engine.engine_core.engine_core
+        # a model split over GPUs has its runners in other processes
+        executor = core.model_executor
+        self._is_known = version.startswith(_KNOWN) and hasattr(executor, "driver_worker")
         if not self._is_known:
             return
-        core = engine.engine_core.engine_core
-        runner = core.model_executor.driver_worker.worker.model_runner
+        runner = executor.driver_worker.worker.model_runner
         runner.sampler = _Timed(runner.sampler, self.timed("sampling", runner.sampler))
         for owner, name, part in (
             (core.scheduler, "schedule", "scheduling"),

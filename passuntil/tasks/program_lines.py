@@ -87,7 +87,12 @@ class AppsLine(LineModel):
     def target(self) -> CodeTests:
         """Return the cases."""
         cases = self._cases()
-        inputs, outputs = (list(cases.get(key, ())) for key in ("inputs", "outputs"))
+        inputs, outputs = (cases.get(key, []) for key in ("inputs", "outputs"))
+        if not (isinstance(inputs, list) and isinstance(outputs, list)):
+            raise UsageError(
+                "input_output: got inputs or outputs that are no lists; allowed: two lists of "
+                "equal length; correct the row."
+            )
         name = cases.get("fn_name")
         if name is None:
             texts, expected = ([_text(each) for each in part] for part in (inputs, outputs))
@@ -186,6 +191,11 @@ class LiveCodeBenchLine(LineModel):
             *_json(self.public_test_cases, "public_test_cases"),
             *_json(_unpacked(self.private_test_cases), "private_test_cases"),
         ]
+        if not all(isinstance(case, dict) and {"input", "output"} <= case.keys() for case in cases):
+            raise UsageError(
+                "test_cases: got a case without input or output; allowed: both in each; fetch the "
+                "file again."
+            )
         if self.starter_code:
             return self._calls(cases)
         return stdio_tests(
@@ -194,8 +204,9 @@ class LiveCodeBenchLine(LineModel):
 
     def _calls(self, cases: list[dict[str, str]]) -> CodeTests:
         """Return cases of a function: an argument per line of the input, as JSON."""
-        name = _json(self.metadata, "metadata").get("func_name")
-        if not name:
+        found = _json(self.metadata, "metadata")
+        name = found.get("func_name") if isinstance(found, dict) else None
+        if not isinstance(name, str) or not name:
             raise UsageError(
                 f"metadata: got {self.metadata[:80]!r} beside starter_code; allowed: the name of "
                 "the function as func_name; fetch the file again."

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from passuntil import fit_scaling_law
+from passuntil.errors import UsageError
+from passuntil.estimator import TallyArray
 from passuntil.fitter.guessing import GuessingHierarchy
 from passuntil.fitter.hierarchy import START, Hierarchy
 
@@ -65,3 +68,13 @@ def test_laplace_does_not_hold_for_guesses() -> None:
     # without g the same counts are rates of 0.25, known to a few per cent
     precise, vague = (m.latents(THETA[None]).curve[0][0, 0] for m in (blind, model))
     assert precise > 20 * vague
+
+
+@pytest.mark.parametrize("method", ["instance", "combined", "mle"])
+@pytest.mark.parametrize("guess_rate", [1.5, -0.1, 1.0])
+def test_a_guess_rate_is_a_chance_below_one(method: str, guess_rate: float) -> None:
+    tallies = [TallyArray.fixed(passes=[c, c + 1], trials=10) for c in (1, 3, 5)]
+    with pytest.raises(UsageError, match="guess_rate: got"):
+        fit_scaling_law(
+            n_params=[1e6, 1e7, 1e8], tallies=tallies, method=method, guess_rate=guess_rate
+        )

@@ -26,8 +26,10 @@ from passuntil.ports import Decoding
 from passuntil.records import Completion, ExactAnswer, Instance, Outcome, Verdict
 from passuntil.runner.drive import Drive
 from passuntil.runner.instance import InstanceRun
+from passuntil.runner.recheck import recheck_run
 from passuntil.runner.record import LEDGER_FILE, RunRecord
 from passuntil.runner.run import run_job
+from passuntil.runner.verify import verify_run
 from passuntil.sampler.scripted import ScriptedSampler, bernoulli
 from passuntil.stopping import InstanceState, StopRule
 
@@ -128,6 +130,16 @@ def test_rounds_of_a_forecast_are_recorded_and_told(tmp_path: Path) -> None:
     held_out = record.tasks["huge", "answers"].tallies
     assert 160 <= sum(t.trials for t in held_out) <= 2500 // 3
     assert observer.models == ["small", "middle", "large"] * 3 + ["huge"]
+
+
+def test_a_run_steered_by_a_forecast_can_be_judged_anew_and_verified(tmp_path: Path) -> None:
+    job = make_job(tmp_path, *MODES["forecast"], "keep_texts=all")
+    run(job, tmp_path / "run")
+    recheck_run(tmp_path / "run", output=tmp_path / "again")
+    assert not any(check.violations for check in verify_run(tmp_path / "again"))
+    old, new = (RunRecord.load(tmp_path / name) for name in ("run", "again"))
+    for address, task in old.tasks.items():
+        assert [t.trials for t in task.tallies] == [t.trials for t in new.tasks[address].tallies]
 
 
 def test_a_forecast_refuses_a_budget_below_its_first_round(tmp_path: Path) -> None:

@@ -224,6 +224,12 @@ def test_apps_calls(write):
         row = {**APPS, "input_output": json.dumps({**cases, **wrong})}
         with pytest.raises(UsageError, match=r"a.json:1: input_output: got 2 inputs and"):
             load_task("t", write("a.json", [row]), "apps")
+    row = {**APPS, "input_output": json.dumps({**cases, "inputs": 5})}
+    with pytest.raises(UsageError, match=r"a.json:1: input_output: got inputs or outputs that are"):
+        load_task("t", write("a.json", [row]), "apps")
+    row = {**APPS, "input_output": json.dumps({**cases, "fn_name": "class"})}
+    with pytest.raises(UsageError, match=r"a.json:1: .*the function 'class'"):
+        load_task("t", write("a.json", [row]), "apps")
 
 
 def test_codecontests(write):
@@ -280,6 +286,12 @@ def test_livecodebench_calls(write):
     assert "class Solution:" in problem.instance.prompt
     with pytest.raises(UsageError, match=r"l.json:1: metadata: got '\{\}' beside starter_code"):
         load_task("t", write("l.json", [{**row, "metadata": "{}"}]), "livecodebench")
+    for metadata in ("[]", '{"func_name": 3}'):
+        with pytest.raises(UsageError, match=r"l.json:1: metadata: got"):
+            load_task("t", write("l.json", [{**row, "metadata": metadata}]), "livecodebench")
+    halves = json.dumps([{"input": "1"}])
+    with pytest.raises(UsageError, match=r"l.json:1: test_cases: got a case without"):
+        load_task("t", write("l.json", [{**row, "public_test_cases": halves}]), "livecodebench")
 
 
 class Evil:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 from collections.abc import Sequence
 from typing import Any
 
@@ -133,7 +134,7 @@ def call_tests(
     .. [2] github.com/LiveCodeBench/LiveCodeBench, ``lcb_runner/evaluation/testing_util.py``,
        ``grade_call_based``.
     """
-    if not cases or not name.isidentifier():
+    if not cases or not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(
             f"call-based record: got {len(cases)} cases of the function {name!r}; allowed: at "
             "least one, of a function with a name; correct the record."

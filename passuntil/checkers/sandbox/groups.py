@@ -18,7 +18,7 @@ __all__ = ["create", "find", "remove", "sweep"]
 
 _PREFIX = "passuntil"
 _NEEDED = ("memory", "pids")
-# beyond the address space of one process: the zygote, and what the kernel keeps for both
+# beyond the address spaces of the zygote and its child: bubblewrap, and what the kernel keeps
 _ROOM_BYTES = 128 << 20
 _MOST_PROCESSES = 128  # and threads; bubblewrap's too
 _REMOVAL_S = 2.0
@@ -102,7 +102,7 @@ def _limits(folder: Path, memory_bytes: int) -> dict[str, str]:
     if absent := [name for name in _NEEDED if name not in control.read_text().split()]:
         control.write_text(" ".join(f"+{name}" for name in absent))
     return {
-        "memory.max": str(memory_bytes + _ROOM_BYTES),
+        "memory.max": str(2 * memory_bytes + _ROOM_BYTES),
         "memory.swap.max": "0",
         "pids.max": str(_MOST_PROCESSES),
     }
