@@ -1,4 +1,4 @@
-"""The pass rate of one instance, or of many at once, from how its sampling ended."""
+"""The pass rate of one instance, from how its sampling ended; the verb `pass_rate`."""
 
 from __future__ import annotations
 
@@ -7,157 +7,15 @@ from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import digamma
 
 from passuntil.errors import EstimationError
 from passuntil.estimator.arrays import TallyArray, as_tally_array
-from passuntil.estimator.intervals import (
-    JEFFREYS,
-    Interval,
-    IntervalMethod,
-    check_level,
-    interval_bounds,
-)
-from passuntil.records import Outcome, Tally
+from passuntil.estimator.intervals import JEFFREYS, Interval, IntervalMethod
+from passuntil.estimator.points import log_parts
+from passuntil.estimator.rates import PassRates
+from passuntil.records import Tally
 
-__all__ = ["PassRate", "PassRates", "pass_rate", "unbiased_parts"]
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-
-def unbiased_parts(tallies: TallyArray) -> tuple[Floats, Floats, Mask]:
-    """Return unbiased estimates of p, unbiased estimates of their variance, and where they exist.
-
-    Girshick, Mosteller & Savage: the share of sample paths to the observed end that begin with a
-    pass; with two passes for p squared. Values outside the mask are 0 and mean nothing.
-
-    Notes
-    -----
-    Stopped at K beyond the floor: (r - 1)/(K - 1); otherwise c/n. Variance: estimate squared
-    minus the unbiased estimate of p squared, (r-1)(r-2)/((K-1)(K-2)) or c(c-1)/(n(n-1)).
-    """
-    c, n = tallies.passes.astype(float), tallies.trials.astype(float)
-    is_stop = tallies.is_outcome(Outcome.STOPPED)
-    exists = tallies.is_by_rule
-    # r = 1 and no floor: the only unbiased estimate is 1{K = 1}
-    exists &= ~(is_stop & (c == 1) & (tallies.min_samples == 1))
-    top, bottom = np.where(is_stop, c - 1, c), np.where(is_stop, n - 1, n)
-    p = np.where(bottom > 0, top / np.maximum(bottom, 1), 1.0)
-    square = np.where(
-        bottom > 1, top * (top - 1) / np.maximum(bottom * (bottom - 1), 1), p * (top == bottom)
-    )
-    return np.where(exists, p, 0.0), np.where(exists, np.maximum(p**2 - square, 0.0), 0.0), exists
-
-
-def log_parts(tallies: TallyArray) -> tuple[Floats, Mask]:
-    """Return estimates of log p, unbiased but for the cap, and where they exist.
-
-    Notes
-    -----
-    Stopped at K beyond the floor: psi(r) - psi(K) [4]_. Floor m reached: psi(c+1) - psi(m+1).
-    A fixed n is the design "one pass, floor n, cap n" and takes the floor's form.
-    """
-    c, n = tallies.passes, np.maximum(tallies.trials, 1)
-    is_stop = tallies.is_outcome(Outcome.STOPPED)
-    exists = is_stop | tallies.is_outcome(Outcome.FLOOR_REACHED)
-    exists |= tallies.is_outcome(Outcome.FIXED) & (c > 0)
-    step = np.where(is_stop, 0, 1)
-    value = digamma(np.maximum(c + step, 1)) - digamma(n + step)
-    return np.where(exists, value, 0.0), exists
-
-
-@dataclass(frozen=True, slots=True)
-class PassRates:
-    """Pass rates of many instances; see `pass_rate`.
-
-    Attributes
-    ----------
-    tallies : TallyArray
-        What was seen, shape (n_instances,).
-    """
-
-    tallies: TallyArray
-
-    @property
-    def mle(self) -> Floats:
-        """Maximum likelihood c/n, shape (n_instances,). Biased upwards for stopped tallies."""
-        if (self.tallies.trials == 0).any():
-            raise EstimationError(
-                "mle: got an instance without samples; allowed: n >= 1; leave it out or sample it."
-            )
-        return self.tallies.passes / self.tallies.trials
-
-    @property
-    def unbiased(self) -> Floats:
-        """Unbiased estimates, shape (n_instances,).
-
-        Raises
-        ------
-        EstimationError
-            Some tally has none; `partial` is the mask of those that have one.
-        """
-        value, _, exists = unbiased_parts(self.tallies)
-        if not exists.all():
-            raise EstimationError(_no_unbiased(self.tallies, exists), partial=exists)
-        return value
-
-    @property
-    def log_rate(self) -> Floats:
-        """Estimates of log p, shape (n_instances,).
-
-        Raises
-        ------
-        EstimationError
-            Some tally gives a limit only; `partial` is the mask of those that have a number.
-        """
-        value, exists = log_parts(self.tallies)
-        if not exists.all():
-            raise EstimationError(
-                f"log_rate: got {int((~exists).sum())} censored or open tallies of {len(exists)}; "
-                "allowed: stopped ones, which give a number and not a limit; select them with "
-                "tallies.take(error.partial) and use upper_limit for the rest.",
-                partial=exists,
-            )
-        return value
-
-    def confidence_interval(
-        self,
-        confidence_level: float = 0.95,
-        *,
-        method: IntervalMethod = "exact",
-        prior: tuple[float, float] = JEFFREYS,
-    ) -> Interval[Floats]:
-        """Return equal-tailed intervals; arguments as in `PassRate.confidence_interval`."""
-        tail = (1 - check_level(confidence_level)) / 2
-        low, high = interval_bounds(self.tallies, tails=(tail, tail), method=method, prior=prior)
-        return Interval(low, high, confidence_level, method)
-
-    def upper_limit(
-        self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
-    ) -> Floats:
-        """Return one-sided upper limits, shape (n_instances,)."""
-        tail = 1 - check_level(confidence_level)
-        return interval_bounds(self.tallies, tails=(0.0, tail), method=method)[1]
-
-    def lower_limit(
-        self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
-    ) -> Floats:
-        """Return one-sided lower limits, shape (n_instances,)."""
-        tail = 1 - check_level(confidence_level)
-        return interval_bounds(self.tallies, tails=(tail, 0.0), method=method)[0]
-
-
-def _no_unbiased(tallies: TallyArray, exists: Mask) -> str:
-    n_open = int((~tallies.is_by_rule).sum())
-    n_first = int((~exists).sum()) - n_open
-    return (
-        f"unbiased: got {n_first} tallies stopped at their first pass without a floor and "
-        f"{n_open} open or steered ones, of {len(exists)}; allowed: passes >= 2, or a floor "
-        "min_samples > 1, "
-        "closed; use confidence_interval, log_rate or a dataset's mixing distribution."
-    )
+__all__ = ["PassRate", "PassRates", "pass_rate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import pytest
 from passuntil import Tally
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator import TallyArray, dataset_pass_rate, fit_mixing, measure_pu
-from passuntil.estimator.dataset import zero_limit
 from passuntil.estimator.hyper import loose_posterior, mean_posterior
+from passuntil.estimator.uncertainty import zero_limit
 
 
 def test_default_is_unbiased_where_it_exists() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from passuntil import Tally, pass_rate
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator import TallyArray
-from passuntil.estimator.rate import unbiased_parts
+from passuntil.estimator.points import unbiased_parts
 from passuntil.records import Outcome
 from passuntil.stopping import StopRule
 
