@@ -1,0 +1,74 @@
+"""A problem of a benchmark, and what its completions are judged against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CodeTests", "ExactAnswer", "Instance", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExactAnswer:
+    """What an exact-match checker compares with.
+
+    Parameters
+    ----------
+    accepted : tuple of str
+        Accepted answers, at least one.
+    """
+
+    accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTests:
+    """What a code checker runs, in HumanEval's format [1]_.
+
+    The judged program is ``prompt + completion``; ``test`` defines ``check(candidate)`` and is
+    called with the function named ``entry_point``.
+
+    Parameters
+    ----------
+    prompt : str
+        Source that precedes the completion. It can differ from what the model reads.
+    test : str
+        Source that defines ``check(candidate)``.
+    entry_point : str
+        Name of the function under test.
+    canonical_solution : str
+        A completion that passes.
+
+    References
+    ----------
+    .. [1] Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374.
+    """
+
+    prompt: str
+    test: str
+    entry_point: str
+    canonical_solution: str
+
+
+Target = ExactAnswer | CodeTests
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One problem of a benchmark.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task it belongs to.
+    id : str
+        Name within the task.
+    prompt : str
+        Text the model continues.
+    target : ExactAnswer or CodeTests
+        What its completions are judged against.
+    """
+
+    task: str
+    id: str
+    prompt: str
+    target: Target

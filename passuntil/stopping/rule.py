@@ -1,0 +1,80 @@
+"""The rule that ends the sampling of an instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from passuntil.errors import UsageError
+
+__all__ = ["Mode", "StopRule"]
+
+
+class Mode(StrEnum):
+    """What ends the sampling of an instance."""
+
+    UNTIL = "until"
+    """Its r-th pass."""
+    FIXED = "fixed"
+    """A number of samples given beforehand."""
+    TARGET = "target"
+    """The precision of the whole dataset; see `passuntil.steering`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """Stop at the first n with at least `passes` passes and n >= `min_samples`, or at `budget`.
+
+    Parameters
+    ----------
+    passes : int
+        Required passes r, >= 1. Plays no part outside ``Mode.UNTIL``.
+    min_samples : int
+        Floor m, 1 <= m <= budget.
+    budget : int
+        Most samples M, >= 1.
+    mode : Mode
+        ``UNTIL`` is the rule above. With ``FIXED`` and ``TARGET`` passes stop nothing; see
+        `fixed` and `steered`.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its range.
+    """
+
+    passes: int = 1
+    min_samples: int = 1
+    budget: int = 100_000
+    mode: Mode = Mode.UNTIL
+
+    @classmethod
+    def fixed(cls, samples: int) -> Self:
+        """Return the rule that draws so many samples, whatever their verdicts."""
+        return cls(min_samples=samples, budget=samples, mode=Mode.FIXED)
+
+    @classmethod
+    def steered(cls, *, min_samples: int, budget: int) -> Self:
+        """Return the rule of an instance that is told how many samples to draw, within bounds."""
+        return cls(min_samples=min_samples, budget=budget, mode=Mode.TARGET)
+
+    def is_stop(self, passes: int, trials: int) -> bool:
+        """Whether sampling ends with so many passes in so many samples."""
+        if trials == self.budget:
+            return True
+        return self.mode is Mode.UNTIL and passes >= self.passes and trials >= self.min_samples
+
+    def __post_init__(self) -> None:
+        if self.budget < 1:
+            raise UsageError(f"budget: got {self.budget}; allowed: >= 1; raise it.")
+        if not 1 <= self.passes <= self.budget:
+            raise UsageError(
+                f"passes: got {self.passes}; allowed: 1 ... budget={self.budget}; "
+                "lower passes or raise budget."
+            )
+        if not 1 <= self.min_samples <= self.budget:
+            raise UsageError(
+                f"min_samples: got {self.min_samples}; allowed: 1 ... budget={self.budget}; "
+                "lower min_samples or raise budget."
+            )
