@@ -18,7 +18,8 @@ from passuntil.choices.correlation import (
     correlate_with_compute,
     correlation_kinds,
 )
-from passuntil.choices.extrapolation import Extrapolation, extrapolate
+from passuntil.choices.extrapolation import Extrapolation
+from passuntil.choices.held_out import extrapolate
 from passuntil.choices.incorrect import ChoiceScaling, CoVariation, choice_scaling, co_variation
 from passuntil.choices.metrics import available_metrics, metric_scores
 from passuntil.choices.scores import ChoiceScores

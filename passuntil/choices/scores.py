@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -12,7 +11,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from passuntil.choices.checks import (
+    check_correct,
+    check_lengths,
+    check_log_likelihood,
+    check_names,
+    check_padding,
+    check_positive,
+)
 from passuntil.choices.padding import pad, pad_models
+from passuntil.choices.score_file import read_scores, write_scores
 from passuntil.errors import EstimationError, UsageError
 
 __all__ = ["ChoiceScores"]
@@ -22,7 +30,6 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Nested = Sequence[Sequence[Sequence[Any]]] | NDArray[Any]
 
-_ROUNDING_NATS: Final = 1e-3  # a sum of float32 log-probabilities of nearly 1 may come out above 0
 _PER_MODEL: Final = frozenset({"models", "compute", "n_params", "n_train_tokens"})
 _PER_INSTANCE: Final = frozenset({"instances", "correct", "is_choice", "n_characters", "n_bytes"})
 _PER_BOTH: Final = frozenset({"log_likelihood", "n_tokens", "is_greedy"})
@@ -102,24 +109,22 @@ class ChoiceScores:
     def __post_init__(self) -> None:
         for name in ("models", "instances", "correct"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._check_names()
+        check_names("models", self.models)
+        check_names("instances", self.instances)
         self._set("is_choice", np.bool_, self.shape[1:], None)
-        if not self.is_choice.any(1).all() or (np.diff(self.is_choice.astype(int)) > 0).any():
-            raise UsageError(
-                "is_choice: got an instance without choices, or padding in front of a choice; "
-                "allowed: one choice or more in each row, padding behind them."
-            )
+        check_padding(self.is_choice)
         for name in ("compute", "n_params", "n_train_tokens"):
             self._set(name, np.float64, self.shape[:1], None)
-            self._check_positive(name)
+            check_positive(name, getattr(self, name))
         self._set("log_likelihood", np.float64, self.shape, -np.inf)
         self._set("is_greedy", np.bool_, self.shape, False)
         self._set("n_tokens", np.int64, self.shape, 0)
         for name in ("n_characters", "n_bytes"):
             self._set(name, np.int64, self.shape[1:], 0)
         for name in ("n_tokens", "n_characters", "n_bytes"):
-            self._check_counts(name)
-        self._check_values()
+            check_lengths(name, getattr(self, name), self.is_choice)
+        check_log_likelihood(self.log_likelihood, self.is_choice)
+        check_correct(self.correct, self.n_choices)
 
     @classmethod
     def of(
@@ -258,18 +263,7 @@ class ChoiceScores:
 
     def save(self, path: str | Path) -> None:
         """Write one ``.npz``, whole or not at all."""
-        file = Path(path)
-        arrays: dict[str, Any] = {
-            "correct": np.array([-1 if i is None else i for i in self.correct], dtype=np.int64)
-        }
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "correct" and value is not None:
-                arrays[field.name] = np.asarray(value)
-        part = file.with_name(file.name + ".part")
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        part.replace(file)
+        write_scores(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> ChoiceScores:
@@ -280,28 +274,7 @@ class ChoiceScores:
         UsageError
             Not such a file.
         """
-        names = {field.name for field in fields(cls)}
-        try:
-            with np.load(Path(path), allow_pickle=False) as file:
-                found: dict[str, Any] = {name: file[name] for name in file.files}
-        except (OSError, ValueError, AttributeError) as error:
-            raise UsageError(
-                f"{path}: got a file that cannot be read ({error}); allowed: what "
-                "ChoiceScores.save wrote."
-            ) from None
-        needed = {"benchmark", "family", "models", "compute", "instances", "correct"}
-        needed |= {"log_likelihood", "is_choice"}
-        if not needed <= set(found) <= names:
-            raise UsageError(
-                f"{path}: got arrays {', '.join(sorted(found))}; allowed: those that "
-                f"ChoiceScores.save writes ({', '.join(sorted(needed))} and others)."
-            )
-        for name in ("benchmark", "family"):
-            found[name] = str(found[name])
-        for name in ("models", "instances"):
-            found[name] = tuple(found[name].tolist())
-        found["correct"] = tuple(None if i < 0 else int(i) for i in found["correct"])
-        return cls(**found)
+        return cls(**read_scores(path, known={field.name for field in fields(cls)}))
 
     def _take(self, which: ArrayLike, *, axis: int) -> ChoiceScores:
         places = np.arange(self.shape[axis])[np.asarray(which)]
@@ -332,46 +305,3 @@ class ChoiceScores:
             array[..., ~self.is_choice] = padding
         array.flags.writeable = False
         object.__setattr__(self, name, array)
-
-    def _check_names(self) -> None:
-        for name in ("models", "instances"):
-            found: tuple[str, ...] = getattr(self, name)
-            twice = sorted(name for name, count in Counter(found).items() if count > 1)
-            if not found or twice:
-                raise UsageError(
-                    f"{name}: got {'none' if not found else 'twice: ' + ', '.join(twice[:5])}; "
-                    "allowed: one or more names, each once."
-                )
-
-    def _check_positive(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not (np.isfinite(value) & (value > 0)).all():
-            raise UsageError(f"{name}: got {value.tolist()}; allowed: finite and > 0.")
-
-    def _check_counts(self, name: str) -> None:
-        value = getattr(self, name)
-        if value is not None and (value[..., self.is_choice] < 1).any():
-            raise UsageError(
-                f"{name}: got an empty choice; allowed: lengths of 1 or more; give the text "
-                "without its target or leave the instance out."
-            )
-
-    def _check_values(self) -> None:
-        found = self.log_likelihood[:, self.is_choice]
-        bad = ~np.isfinite(found) | (found > _ROUNDING_NATS)
-        if bad.any():
-            raise UsageError(
-                f"log_likelihood: got {int(bad.sum())} values that are not finite or above 0, such "
-                f"as {found[bad][0]:g}; allowed: natural logs of probabilities."
-            )
-        for index, count in zip(self.correct, self.n_choices, strict=False):
-            if index is not None and not 0 <= index < count:
-                raise UsageError(
-                    f"correct: got {index} where there are {count} choices; allowed: 0 to "
-                    f"{count - 1}, or None."
-                )
-        if len(self.correct) != self.n_instances:
-            raise UsageError(
-                f"correct: got {len(self.correct)} for {self.n_instances} instances; allowed: one "
-                "each, None where it is unknown."
-            )

@@ -6,7 +6,7 @@ import scipy.stats
 from made import make_family
 
 from passuntil.choices.by_choice import forecast_choices
-from passuntil.choices.extrapolation import extrapolate
+from passuntil.choices.held_out import extrapolate
 from passuntil.choices.metrics import METRICS, metric_scores
 from passuntil.choices.scales import fit_line, from_scale, means_on_scale
 from passuntil.choices.scores import ChoiceScores
