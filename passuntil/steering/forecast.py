@@ -15,13 +15,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from passuntil.errors import EstimationError, UsageError
+from passuntil.errors import EstimationError
 from passuntil.estimator import TallyArray
 from passuntil.fitter.combined import CombinedFit, fit_combined
 from passuntil.fitter.design import ForecastDesign, allocate, design_forecast
 from passuntil.fitter.instance import InstanceFit, fit_instances
 from passuntil.fitter.observations import Family, as_family
 from passuntil.fitter.prediction import Prediction
+from passuntil.steering.ends import check_ends
 
 __all__ = ["Decision", "End", "ForecastGoal", "decide"]
 
@@ -86,18 +87,7 @@ class ForecastGoal:
     confidence_level: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.relative_width is None and self.total_budget is None:
-            raise UsageError(
-                "forecast: got neither target_width nor total_budget with it; allowed: at least "
-                "one of them; say when to stop."
-            )
-        for name, value in (
-            ("forecast", self.n_params),
-            ("target_width", self.relative_width),
-            ("total_budget", self.total_budget),
-        ):
-            if value is not None and not 0 < value < np.inf:
-                raise UsageError(f"{name}: got {value}; allowed: finite and > 0; change it.")
+        check_ends("forecast", self.relative_width, self.total_budget, forecast=self.n_params)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
