@@ -15,6 +15,7 @@ import scipy
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import guess_rate
 from families import draw_family
 
 from passuntil import fit_scaling_law
@@ -39,6 +40,17 @@ def main() -> None:
                 f"{time.process_time() - begin:.2f} s",
                 flush=True,
             )
+    g, n_instances = 0.25, 164
+    sizes = np.exp(np.linspace(np.log(36e6), np.log(2449e6), 8))
+    tallies, _ = guess_rate.draw(rng, g, 100, n_instances, sizes=sizes)
+    for method in ("mle", "instance", "combined"):
+        begin = time.process_time()
+        fit_scaling_law(n_params=sizes, tallies=tallies, method=method, guess_rate=g).predict(1e10)
+        print(
+            f"{len(sizes)} models x {n_instances} instances, a quarter guessed, {method}: "
+            f"{time.process_time() - begin:.2f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

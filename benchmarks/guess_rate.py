@@ -31,14 +31,14 @@ TIMES = (3.0, 10.0)
 
 
 def draw(
-    rng: np.random.Generator, g: float, samples: int, n: int
+    rng: np.random.Generator, g: float, samples: int, n: int, *, sizes: np.ndarray = SIZES
 ) -> tuple[list[TallyArray], np.ndarray]:
     """Return the tallies of the measured sizes, and every instance's rate at the targets."""
-    x = np.log(np.append(SIZES, SIZES[-1] * np.array(TIMES)))
+    x = np.log(np.append(sizes, sizes[-1] * np.array(TIMES)))
     alpha = np.maximum(rng.normal(0.2, 0.04, (n, 1)), 0.0)
     hazard = rng.normal(np.log(200), 1.0, (n, 1)) - alpha * x + rng.normal(0, 0.03, len(x))
     rates = g + (1 - g) * np.exp(-np.exp(hazard))
-    k = len(SIZES)
+    k = len(sizes)
     passes = rng.binomial(samples, rates[:, :k])
     return [TallyArray.fixed(passes=c, trials=samples) for c in passes.T], rates[:, k:]
 

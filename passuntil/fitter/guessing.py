@@ -20,19 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.fitter.hierarchy import Bend, Hierarchy, Latents, Scales, find_scales
+from passuntil.fitter.tilting import GuessedCounts, Tilted
 
 __all__ = ["GuessingHierarchy"]
 
 Floats = NDArray[np.float64]
-NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
-NEAR = 2e-3
-"""Largest change of a count's mean F, in its sds, after the last round; the error of the log
-marginal likelihood is of its square."""
-DAMPING = 0.9
-MOST_ROUNDS = 40
+NEAR = 5e-3
+"""Largest change of the mean F of an instance's counts, in their sds, after its last round; the
+error of the log marginal likelihood is of its square."""
+FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 0.8, 0.25, 1.2
+SLOWER, FASTER = 0.6, 1.2
+"""Of an instance's steps, where one turns back on the last, and where it goes on."""
+MOST_ROUNDS = 60
 MOST_TOGETHER = 64
-"""Larger batches are draws: each is done when it is near by itself."""
+"""Larger batches are draws: each instance of each is done when it is near by itself."""
+BESIDE = 1e-3
+"""Hyper-parameters this close to the first share its factors: a slope is asked for."""
+CHUNK = 50_000
+"""Most instances x models x hyper-parameters at once: stays in the cache."""
 LEAST_PRECISION = 1e-7
 
 
@@ -77,6 +82,7 @@ class GuessingHierarchy(Hierarchy):
     ) -> None:
         super().__init__(z, passes, trials, counts, bend=bend, log_losses=log_losses)
         self.guess_rate = guess_rate
+        self._guessed = GuessedCounts(self.passes, self.fails, guess_rate)
         self._factors = self._first_factors()
 
     def _first_factors(self) -> tuple[Floats, Floats]:
@@ -92,45 +98,85 @@ class GuessingHierarchy(Hierarchy):
         precision = np.where(is_above, (steep / sd) ** 2, LEAST_PRECISION)
         return precision, precision * np.where(is_above, np.log(-np.log(p)), 0.0)
 
-    def _log_likelihood(self, f: Floats) -> Floats:
-        rise = np.exp(np.clip(f, -25.0, 5.0))
-        real = np.exp(-rise)
-        g = self.guess_rate
-        return np.asarray(
-            self.passes * np.log(g + (1 - g) * real) + self.fails * np.log(-np.expm1(-rise))
+    def _in_parts(self, theta: Floats) -> Latents:
+        n = len(theta)
+        if n > 1 and np.ptp(theta, axis=0).max() < BESIDE:
+            # at its fixed point the log marginal does not move with the factors; where some are
+            # held at their bound it does, by about a fifth of a step of the search
+            w, h = self._converged(theta[:1], *self._factors)
+            self._factors = w[0], h[0]
+            return self._at_factors(theta, np.repeat(w, n, 0), np.repeat(h, n, 0))
+        if n <= MOST_TOGETHER:
+            w, h = self._converged(theta, *self._factors, is_together=True)
+            self._factors = w[0], h[0]
+            return self._at_factors(theta, w, h)
+        size = max(1, CHUNK // self.passes.size)
+        parts = [theta[i : i + size] for i in range(0, n, size)]
+        return Latents.joined(
+            [self._at_factors(p, *self._converged(p, *self._factors)) for p in parts]
         )
 
-    def _solve(self, theta: Floats) -> Latents:
-        w, h = (np.repeat(v[None], len(theta), 0) for v in self._factors)
-        left = np.arange(len(theta))
-        for _ in range(MOST_ROUNDS):
-            scales = find_scales(theta[left], self.z, self.bend, self.log_losses)
-            change, w[left], h[left] = self._round(theta[left], scales, w[left], h[left])
-            if change.max() < NEAR:
-                break
-            # points side by side, whose differences count, take the same number of rounds
-            if len(theta) > MOST_TOGETHER:
-                left = left[change >= NEAR]
-        self._factors = np.median(w, 0), np.median(h, 0)
+    def _at_factors(self, theta: Floats, w: Floats, h: Floats) -> Latents:
+        """Return the normal model of the factors, and the log marginal likelihood they give."""
         scales = find_scales(theta, self.z, self.bend, self.log_losses)
         context = self._context(theta, scales, w, h)
-        at, log_z = context.at, self._moments(context, scales, w, h)[0]
-        extra = (log_z - _log_normal_integral(context, w, h)).sum(2) @ self.counts
-        return replace(at, log_marginal=at.log_marginal + extra)
+        everything = np.ones(w.shape[:2], bool)
+        log_mass = self._tilt(context, scales, everything, w, h).log_mass.reshape(w.shape)
+        extra = (log_mass - _log_normal_integral(context, w, h)).sum(2) @ self.counts
+        return replace(context.at, log_marginal=context.at.log_marginal + extra)
 
-    def _round(
-        self, theta: Floats, scales: Scales, w: Floats, h: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return the largest change of each row, and the next factors."""
-        context = self._context(theta, scales, w, h)
-        _, mean, variance = self._moments(context, scales, w, h)
-        total = 1 / context.variance
-        precision = np.clip(1 / variance - total, self._least_precision(scales), 1e9)
-        # the mean is kept where the variance cannot be
-        pull = mean * (precision + total) - context.mean * total
-        now = (context.mean * total + h) / (w + total)
-        change = (np.abs(mean - now) / np.sqrt(variance)).max((1, 2))
-        return change, w + DAMPING * (precision - w), h + DAMPING * (pull - h)
+    def _tilt(
+        self,
+        context: _Context,
+        scales: Scales,
+        which: NDArray[np.bool_],
+        w: Floats,
+        h: Floats,
+    ) -> Tilted:
+        """Return the moments of the chosen instances at each theta, shape (n_chosen, n_models)."""
+        shift = scales.shift[which] if isinstance(scales.shift, np.ndarray) else scales.shift
+        seen = context.mean[which], context.variance[which]
+        return self._guessed.tilt(np.nonzero(which)[1], seen, (w[which], h[which]), shift)
+
+    def _converged(
+        self, theta: Floats, w0: Floats, h0: Floats, *, is_together: bool = False
+    ) -> tuple[Floats, Floats]:
+        """Return the factors at each theta; together, every theta takes the same rounds."""
+        n = len(theta)
+        w, h = np.repeat(w0[None], n, 0), np.repeat(h0[None], n, 0)
+        is_open = np.ones(w.shape[:2], bool)
+        damping, last = np.full(w.shape[:2], FIRST_DAMPING), np.zeros_like(w)
+        for _ in range(MOST_ROUNDS):
+            left = np.flatnonzero(is_open.any(1))
+            if not len(left):
+                break
+            scales = find_scales(theta[left], self.z, self.bend, self.log_losses)
+            context = self._context(theta[left], scales, w[left], h[left])
+            which = is_open[left]
+            draw, row = np.nonzero(which)
+            at = left[draw], row
+            tilted = self._tilt(context, scales, which, w[left], h[left])
+            mean, total = context.mean[which], 1 / context.variance[which]
+            change = (tilted.mean - (mean * total + h[at]) / (w[at] + total)) / np.sqrt(
+                tilted.variance
+            )
+            # instances are nearly apart, the counts of one are not: each has a step of its own
+            is_back = (change * last[at]).sum(1) < 0
+            damping[at] = np.clip(
+                damping[at] * np.where(is_back, SLOWER, FASTER), LEAST_DAMPING, MOST_DAMPING
+            )
+            last[at] = change
+            least = self._least_precision(scales)[draw, 0]
+            precision = np.clip(1 / tilted.variance - total, least, 1e9)
+            # the mean is kept where the variance cannot be
+            pull = tilted.mean * (precision + total) - mean * total
+            part = damping[at][:, None]
+            w[at] = np.maximum(w[at] + part * (precision - w[at]), least)
+            h[at] += part * (pull - h[at])
+            is_open[at] = np.abs(change).max(1) >= NEAR
+            if is_together:
+                is_open[:] = is_open.any(0)
+        return w, h
 
     def _least_precision(self, scales: Scales) -> Floats:
         """Return how far a factor may widen F, shape (n, 1, n_models).
@@ -154,9 +200,9 @@ class GuessingHierarchy(Hierarchy):
         start = (np.repeat(mu[0], n_instances, 1), np.repeat(mu[1], n_instances, 1))
         line = start[0][..., None] - start[1][..., None] * z[:, None, :]
         none = np.zeros((n, n_instances)), np.zeros((n, n_instances)), np.zeros((n, n_models))
-        da, db, u = self._newton(none, scales, pull - flat * line, flat)
-        line = line + da[..., None] - db[..., None] * z[:, None, :] + u[:, None, :]
         curve, schur = self._curvature(flat, scales)
+        da, db, u = self._newton(none, scales, pull - flat * line, flat, (curve, schur))
+        line = line + da[..., None] - db[..., None] * z[:, None, :] + u[:, None, :]
         spread = self._line_variance(flat, curve, schur, z)
         rest = np.maximum(1 / spread - flat, 0.05 / spread)
         mean = (line / spread - pull) / rest
@@ -183,30 +229,6 @@ class GuessingHierarchy(Hierarchy):
         variance += first**2 * (by_level * flat).sum(2, keepdims=True) + 2 * first * second * both
         variance += second**2 * (by_slope * turned).sum(2, keepdims=True)
         return np.asarray(variance)
-
-    def _moments(
-        self, context: _Context, scales: Scales, w: Floats, h: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return log mass, mean and variance of F under its count and its context."""
-        precision = w + 1 / context.variance
-        center = (context.mean / context.variance + h) / precision
-        sd = 1 / np.sqrt(precision)
-        off = (center - context.mean) / context.variance
-        top = self._log_likelihood(center + scales.shift)
-        mass, first, second = (np.zeros_like(sd) for _ in range(3))
-        ratio = 1 - sd**2 / context.variance
-        for node, weight in zip(NODES, NODE_WEIGHTS, strict=True):
-            value = self._log_likelihood(center + sd * node + scales.shift) - top
-            value += 0.5 * ratio * node**2 - off * sd * node
-            share = weight * np.exp(np.clip(value, -700, 300))
-            mass += share
-            first += share * node
-            second += share * node**2
-        step = first / mass
-        left = np.maximum(second / mass - step**2, 1e-6)
-        log_z = np.log(mass) + top - 0.5 * off**2 * context.variance
-        log_z -= 0.5 * np.log(precision * context.variance)
-        return log_z, center + sd * step, sd**2 * left
 
 
 def _log_normal_integral(context: _Context, w: Floats, h: Floats) -> Floats:

@@ -18,6 +18,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -112,6 +113,25 @@ class Latents:
     weights: Floats
     schur: Floats
     log_marginal: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Latents]) -> Latents:
+        """Return the latents of all hyper-parameters of the parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([p.a for p in parts]),
+            np.concatenate([p.alpha for p in parts]),
+            np.concatenate([p.u for p in parts]),
+            (
+                np.concatenate([p.curve[0] for p in parts]),
+                np.concatenate([p.curve[1] for p in parts]),
+                np.concatenate([p.curve[2] for p in parts]),
+            ),
+            np.concatenate([p.weights for p in parts]),
+            np.concatenate([p.schur for p in parts]),
+            np.concatenate([p.log_marginal for p in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -232,21 +252,7 @@ class Hierarchy:
     def _in_parts(self, theta: Floats) -> Latents:
         size = max(1, CHUNK // self.passes.size)
         parts = [self._solve(theta[i : i + size]) for i in range(0, len(theta), size)]
-        if len(parts) == 1:
-            return parts[0]
-        return Latents(
-            np.concatenate([p.a for p in parts]),
-            np.concatenate([p.alpha for p in parts]),
-            np.concatenate([p.u for p in parts]),
-            (
-                np.concatenate([p.curve[0] for p in parts]),
-                np.concatenate([p.curve[1] for p in parts]),
-                np.concatenate([p.curve[2] for p in parts]),
-            ),
-            np.concatenate([p.weights for p in parts]),
-            np.concatenate([p.schur for p in parts]),
-            np.concatenate([p.log_marginal for p in parts]),
-        )
+        return Latents.joined(parts)
 
     def _solve(self, theta: Floats) -> Latents:
         mu_a, mu_b = theta[:, :1], theta[:, 1:2]
@@ -266,7 +272,9 @@ class Hierarchy:
             pull = slope - own / own2
             flat = weights / (1 + weights * own2)
             away = (a - mu_a, b - mu_b, u)
-            da, db, du = self._newton(away, scales, slope - weights * pull / total, flat)
+            toward = slope - weights * pull / total
+            curvature = self._curvature(flat, scales)
+            da, db, du = self._newton(away, scales, toward, flat, curvature)
             move = da[..., None] - db[..., None] * z[:, None, :] + du[:, None, :]
             down = (pull - weights * move) / total
             most = np.abs(move + down).max((1, 2), keepdims=True)[..., 0]
@@ -350,12 +358,17 @@ class Hierarchy:
         return (a11, a12, a22), schur
 
     def _newton(
-        self, away: tuple[Floats, Floats, Floats], scales: Scales, slope: Floats, w: Floats
+        self,
+        away: tuple[Floats, Floats, Floats],
+        scales: Scales,
+        slope: Floats,
+        w: Floats,
+        curvature: tuple[tuple[Floats, Floats, Floats], Floats],
     ) -> tuple[Floats, Floats, Floats]:
         """Return the Newton step of (a, alpha, u), which are `away` from their prior means."""
         da, db, u = away
         z, prior = scales.z, scales.prior
-        (a11, a12, a22), schur = self._curvature(w, scales)
+        (a11, a12, a22), schur = curvature
         det = a11 * a22 - a12**2
         ga = slope.sum(2) - prior[0] * da - prior[1] * db
         gb = -(slope @ z[..., None])[..., 0] - prior[1] * da - prior[2] * db

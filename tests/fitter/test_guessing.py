@@ -9,8 +9,9 @@ from scipy.special import logsumexp
 from passuntil import fit_scaling_law
 from passuntil.errors import UsageError
 from passuntil.estimator import TallyArray
+from passuntil.fitter import guessing
 from passuntil.fitter.guessing import GuessingHierarchy
-from passuntil.fitter.hierarchy import START, Hierarchy
+from passuntil.fitter.hierarchy import START, STEP, Hierarchy
 
 Z = np.array([-1.6, -0.6, 0.1, 0.5, 1.6])
 THETA = START.copy()
@@ -78,3 +79,37 @@ def test_a_guess_rate_is_a_chance_below_one(method: str, guess_rate: float) -> N
         fit_scaling_law(
             n_params=[1e6, 1e7, 1e8], tallies=tallies, method=method, guess_rate=guess_rate
         )
+
+
+def many_guesses(samples: int, g: float = G) -> GuessingHierarchy:
+    rng = np.random.default_rng(12)
+    f = rng.normal(1.5, 0.9, (40, 1)) - rng.normal(0.25, 0.06, (40, 1)) * Z
+    rates = g + (1 - g) * np.exp(-np.exp(f + rng.normal(0, 0.03, (40, 5))))
+    passes = rng.binomial(samples, rates).astype(float)
+    trials = np.full_like(passes, samples)
+    return GuessingHierarchy(Z, passes, trials, np.ones(40), guess_rate=g)
+
+
+@pytest.mark.parametrize("samples", [30, 2000])
+def test_each_draw_converges_whatever_it_started_from(samples: int) -> None:
+    theta = THETA + 0.5 * STEP * np.random.default_rng(1).normal(size=(80, 7))
+    found = many_guesses(samples).log_density(theta)
+    alone = [many_guesses(samples).log_density(row[None])[0] for row in theta[:8]]
+    # 200 counts, each near its fixed point to `NEAR`, of which the error is the square
+    np.testing.assert_allclose(found[:8], alone, atol=0.03)
+
+
+def test_slopes_come_from_shared_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guessing, "NEAR", 1e-4)  # a difference of two needs them nearer
+    model, h = many_guesses(30, 0.001), 1e-4 * STEP
+    shift = np.diag(h)
+    batch = np.concatenate([THETA[None], THETA + shift, THETA - shift])
+    value = model.log_density(batch)
+    slope = (value[1:8] - value[8:]) / (2 * h)
+    far = 0.05 * STEP
+    for i in range(7):
+        ends = THETA + np.outer([1, -1], far[i] * np.eye(7)[i])
+        apart = np.array([many_guesses(30, 0.001).log_density(e[None])[0] for e in ends])
+        # per step of the search; the difference over a wide step is of the second order
+        expected = (apart[0] - apart[1]) / (2 * far[i])
+        assert slope[i] * STEP[i] == pytest.approx(expected * STEP[i], abs=0.05, rel=0.02)
