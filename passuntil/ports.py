@@ -6,21 +6,23 @@ adapter passes, the shipped ones too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from passuntil.records import Completion, Instance, SampleKey, Verdict
+from passuntil.records import Completion, FinishReason, Instance, SampleKey, Verdict
 
 __all__ = [
     "Block",
     "Checker",
+    "DecodesLater",
     "Decoding",
     "GreedyResult",
     "KeptText",
     "Ledger",
     "SampleRequest",
     "Sampler",
+    "Undecoded",
 ]
 
 
@@ -125,6 +127,46 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Undecoded:
+    """A finished generation before its text is made.
+
+    Parameters
+    ----------
+    key, token_ids, finish_reason
+        As in :class:`passuntil.records.Completion`.
+    decode : callable
+        Makes the text; any thread may call it.
+    """
+
+    key: SampleKey
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    decode: Callable[[], str]
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of generated tokens."""
+        return len(self.token_ids)
+
+    def completion(self) -> Completion:
+        """Return it with its text."""
+        return Completion(self.key, self.decode(), self.token_ids, self.finish_reason)
+
+
+@runtime_checkable
+class DecodesLater(Protocol):
+    """A :class:`Sampler` that leaves the text to whoever needs it.
+
+    The thread that steps an engine keeps it waiting meanwhile; a sampler that is given text, by a
+    server say, has nothing to leave.
+    """
+
+    def step_undecoded(self) -> Sequence[Undecoded]:
+        """Advance as `Sampler.step` does, which returns the same with their texts."""
         ...
 
 

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from passuntil.conformance import (
 )
 from passuntil.errors import CheckerError, EngineError, LedgerError, UsageError
 from passuntil.ledger import MemoryLedger, SqliteLedger
-from passuntil.ports import Block, Decoding, GreedyResult, SampleRequest
+from passuntil.ports import Block, Decoding, GreedyResult, SampleRequest, Undecoded
 from passuntil.records import Completion, ExactAnswer, Instance, SampleKey, Verdict
 from passuntil.sampler.scripted import ScriptedSampler, bernoulli
 
@@ -87,8 +88,22 @@ class Wrapped:
         self.inner.close()
 
 
-def test_a_wrapped_sampler_conforms() -> None:
-    check(Wrapped)
+class Later(Wrapped):
+    """Leaves the text for later, as well."""
+
+    def step_undecoded(self) -> Sequence[Undecoded]:
+        return [
+            Undecoded(done.key, done.token_ids, done.finish_reason, partial(self.text, done))
+            for done in self.step()
+        ]
+
+    def text(self, done: Completion) -> str:
+        return done.text
+
+
+@pytest.mark.parametrize("make", [Wrapped, Later])
+def test_a_wrapped_sampler_conforms(make: Callable[[], Any]) -> None:
+    check(make)
 
 
 class NoCapacity(Wrapped):
@@ -178,6 +193,31 @@ class Moody(Wrapped):
         return [replace(completion, text=mood) for completion in super().step()]
 
 
+class ForgetsWhatItDecodes(Later):
+    """The text is that of what the sampler finished last."""
+
+    last = ""
+
+    def step(self) -> Sequence[Completion]:
+        found = super().step()
+        if found:
+            self.last = f"{found[-1].key.index}"
+        return found
+
+    def text(self, done: Completion) -> str:
+        return self.last
+
+
+class LosesWhatItLeaves(Later):
+    def step_undecoded(self) -> Sequence[Undecoded]:
+        return [undecoded for undecoded in super().step_undecoded() if undecoded.key.index != 3]
+
+
+class LeavesStopStrings(Later):
+    def text(self, done: Completion) -> str:
+        return done.text + "\n"
+
+
 class ClosesOnce(Wrapped):
     def close(self) -> None:
         self.inner.step()
@@ -187,6 +227,9 @@ class ClosesOnce(Wrapped):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
+        (ForgetsWhatItDecodes, "decoding later gives the same"),
+        (LosesWhatItLeaves, "finish in time"),
+        (LeavesStopStrings, "ends before the stop string"),
         (NoCapacity, "capacity is at least 1"),
         (Anonymous, "provenance has 'engine'"),
         (Repeats, "only what is in flight|finishes once|nothing finishes"),

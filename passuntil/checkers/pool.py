@@ -11,8 +11,9 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Protocol, Self, final, runtime_checkable
 
+from passuntil.checkers.decoding import DecodingThread
 from passuntil.errors import CheckerError, UsageError, nearest
-from passuntil.ports import Checker
+from passuntil.ports import Checker, Undecoded
 from passuntil.records import Completion, Instance, SampleKey, Verdict
 
 __all__ = ["BatchChecker", "CheckerPool", "Judgement"]
@@ -64,7 +65,8 @@ class CheckerPool:
 
     Cheap checkers judge inside `submit`. The others have `concurrency` threads each (a checker
     that serves several tasks has them once), and equal text of an instance is judged once: later
-    ones take the cached verdict, or join the judgement in progress.
+    ones take the cached verdict, or join the judgement in progress. A thread before them decodes
+    what has no text yet.
 
     Parameters
     ----------
@@ -107,6 +109,7 @@ class CheckerPool:
         self._max_cached = max_cached
         self._results: SimpleQueue[Judgement | None] = SimpleQueue()  # None only wakes `collect`
         self._queues: dict[int, SimpleQueue[_Job | None]] = {}  # by id(checker)
+        self._decoding = DecodingThread(self._take, self._fail)
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._has_room = threading.Condition(self._lock)
@@ -128,7 +131,7 @@ class CheckerPool:
         """Completions that took the verdict of an equal text."""
         return self._n_joined
 
-    def submit(self, instance: Instance, completion: Completion) -> None:
+    def submit(self, instance: Instance, finished: Completion | Undecoded) -> None:
         """Take a completion; blocks while the backlog is full.
 
         Raises
@@ -138,30 +141,21 @@ class CheckerPool:
         """
         if self._fatal is not None:
             raise self._fatal
-        cheap = self._cheap.get(instance.task)
-        if cheap is not None and not self._is_closed:
-            self._results.put(self._judge(cheap, instance, completion))
-            return
-        checker = self._checkers.get(instance.task)
-        if checker is None or self._is_closed:
+        if self._is_closed or instance.task not in self._checkers:
             raise self._refusal(instance.task)
-        job = _Job(_digest(instance, completion), instance, completion)
+        if instance.task in self._cheap:
+            # a text costs less than what a thread that decodes takes from this one
+            completion = finished.completion() if isinstance(finished, Undecoded) else finished
+            self._results.put(self._judge(self._cheap[instance.task], instance, completion))
+            return
         with self._lock:
-            verdict = self._cache.get(job.digest)
-            if verdict is not None:
-                self._cache.move_to_end(job.digest)
-                self._n_joined += 1
-                self._results.put(Judgement(completion, verdict))
-                return
             while self._backlog >= self._max_backlog and self._fatal is None:
                 self._has_room.wait()
             self._backlog += 1
-            joined = self._in_progress.setdefault(job.digest, [])
-            joined.append(completion)
-            if len(joined) > 1:
-                self._n_joined += 1
-                return
-        self._queue(checker).put(job)
+        if isinstance(finished, Undecoded):
+            self._decoding.put(instance, finished)
+        else:
+            self._take(instance, finished)
 
     def collect(self, timeout_s: float = 0.0) -> list[Judgement]:
         """Return the judgements not yet returned, in any order.
@@ -188,6 +182,7 @@ class CheckerPool:
             if self._is_closed:
                 return
             self._is_closed = True
+        self._decoding.close(_JOIN_S)
         for queue in self._queues.values():
             for _ in self._threads:
                 queue.put(None)
@@ -209,6 +204,28 @@ class CheckerPool:
     ) -> None:
         self.close()
 
+    def _take(self, instance: Instance, completion: Completion) -> None:
+        """Hand a completion to its checker, unless an equal one is judged or about to be."""
+        job = _Job(_digest(instance, completion), instance, completion)
+        with self._lock:
+            verdict = self._cache.get(job.digest)
+            if verdict is not None:
+                self._cache.move_to_end(job.digest)
+                self._n_joined += 1
+                self._results.put(Judgement(completion, verdict))
+                self._leave(1)
+                return
+            joined = self._in_progress.setdefault(job.digest, [])
+            joined.append(completion)
+            if len(joined) > 1:
+                self._n_joined += 1
+                return
+        self._queue(self._checkers[instance.task]).put(job)
+
+    def _leave(self, n: int) -> None:
+        self._backlog -= n
+        self._has_room.notify_all()
+
     def _judge(self, checker: Checker, instance: Instance, completion: Completion) -> Judgement:
         for attempt in range(self._retries + 1):
             try:
@@ -218,17 +235,25 @@ class CheckerPool:
                     return Judgement(completion, None, error)
         raise AssertionError("unreachable")
 
+    def _fail(self, error: Exception) -> None:
+        """Have the driver's thread raise it."""
+        with self._lock:
+            self._fatal = error
+            self._has_room.notify_all()
+        self._results.put(None)
+
     def _queue(self, checker: Checker) -> SimpleQueue[_Job | None]:
         """Return the checker's queue; its threads start with the first completion."""
-        queue = self._queues.get(id(checker))
-        if queue is None:
-            queue = self._queues[id(checker)] = SimpleQueue()
-            for i in range(max(1, checker.concurrency)):
-                thread = threading.Thread(
-                    target=self._work, args=(checker, queue), name=f"checker-{i}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+        with self._lock:  # texts come from two threads
+            queue = self._queues.get(id(checker))
+            if queue is None:
+                queue = self._queues[id(checker)] = SimpleQueue()
+                for i in range(max(1, checker.concurrency)):
+                    thread = threading.Thread(
+                        target=self._work, args=(checker, queue), name=f"checker-{i}", daemon=True
+                    )
+                    self._threads.append(thread)
+                    thread.start()
         return queue
 
     def _work(self, checker: Checker, queue: SimpleQueue[_Job | None]) -> None:
@@ -236,11 +261,8 @@ class CheckerPool:
             jobs = [job, *self._more(checker, queue)]
             try:
                 judgements = self._judge_all(checker, jobs)
-            except Exception as error:  # raised again in the driver's thread
-                with self._lock:
-                    self._fatal = error
-                    self._has_room.notify_all()
-                self._results.put(None)
+            except Exception as error:
+                self._fail(error)
                 return
             for each, judgement in zip(jobs, judgements, strict=True):
                 self._publish(each, judgement)
@@ -282,8 +304,7 @@ class CheckerPool:
                 self._cache[job.digest] = judgement.verdict
                 if len(self._cache) > self._max_cached:
                     self._cache.popitem(last=False)
-            self._backlog -= len(completions)
-            self._has_room.notify_all()
+            self._leave(len(completions))
 
     def _refusal(self, task: str) -> UsageError:
         if self._is_closed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from passuntil.conformance.failure import require, require_error, require_record
 from passuntil.errors import UsageError
-from passuntil.ports import Decoding, Sampler, SampleRequest
+from passuntil.ports import DecodesLater, Decoding, Sampler, SampleRequest, Undecoded
 from passuntil.records import Completion, FinishReason, SampleKey
 
 __all__ = ["check_sampler"]
@@ -67,6 +67,10 @@ def check_sampler(
         if is_reproducible:
             again = round_.drain(list(reversed(round_.requests("once"))))
             require(again == drawn, "the same keys and seeds give the same completions", again)
+        if isinstance(sampler, DecodesLater):
+            late = _check_decoded_later(round_, sampler)
+            if is_reproducible:
+                require(late == drawn, "decoding later gives the same completions", late)
         sampler.submit(round_.requests("closing"))  # closing aborts what is in flight
     finally:
         sampler.close()
@@ -109,7 +113,7 @@ class _SamplerRound:
             for completion in self.sampler.step():
                 require(completion.key in wanted, "only what is in flight finishes", completion)
                 require(completion.key not in found, "each sample finishes once", completion)
-                self._check_sound(completion)
+                self.check_sound(completion)
                 found[completion.key] = completion
             missing = len(wanted) - len(found)
             require(time.monotonic() < deadline, "all samples finish in time", f"{missing} left")
@@ -118,7 +122,8 @@ class _SamplerRound:
             require(not left, "nothing finishes where nothing is in flight", left)
         return found
 
-    def _check_sound(self, completion: Completion) -> None:
+    def check_sound(self, completion: Completion) -> None:
+        """Refuse a completion that keeps to no decoding."""
         n, most = completion.n_tokens, self.decoding.max_tokens
         require(1 <= n <= most, f"a completion has 1 ... {most} tokens", completion)
         is_full = completion.finish_reason is not FinishReason.LENGTH or n == most
@@ -151,6 +156,26 @@ def _check_each_once(round_: _SamplerRound) -> dict[SampleKey, Completion]:
     found.update({completion.key: completion for completion in early})
     wanted = {request.key for request in requests}
     require(set(found) == wanted, "each request finishes once", set(found) ^ wanted)
+    return found
+
+
+def _check_decoded_later(
+    round_: _SamplerRound, sampler: DecodesLater
+) -> dict[SampleKey, Completion]:
+    """Texts may be made when the sampler has long gone on."""
+    requests = round_.requests("once")
+    round_.sampler.submit(requests)
+    done: list[Undecoded] = []
+    deadline = time.monotonic() + round_.timeout_s
+    while len(done) < len(requests):
+        done += sampler.step_undecoded()
+        missing = len(requests) - len(done)
+        require(time.monotonic() < deadline, "all samples finish in time", f"{missing} left")
+    found = {undecoded.key: undecoded.completion() for undecoded in done}
+    wanted = {request.key for request in requests}
+    require(set(found) == wanted, "each request finishes once", set(found) ^ wanted)
+    for completion in found.values():
+        round_.check_sound(completion)
     return found
 
 

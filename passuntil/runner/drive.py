@@ -11,7 +11,7 @@ from typing import Final, final
 from passuntil.checkers.pool import Judgement
 from passuntil.errors import LedgerError, PassUntilError
 from passuntil.planning import Progress, interleave, next_leases
-from passuntil.ports import Decoding, GreedyResult, Ledger, Sampler, SampleRequest
+from passuntil.ports import DecodesLater, Decoding, GreedyResult, Ledger, Sampler, SampleRequest
 from passuntil.records import Instance, SampleKey
 from passuntil.runner.instance import InstanceRun
 from passuntil.runner.profile import Phase, SplitsSteps, Stopwatch
@@ -114,6 +114,7 @@ class Drive:
         self._greedy: list[GreedyResult] = []
         self._decodings = decodings
         self._sampler = sampler
+        self._step = sampler.step_undecoded if isinstance(sampler, DecodesLater) else sampler.step
         self._splitter = sampler if isinstance(sampler, SplitsSteps) else None
         self._pool = pool
         self._ledger = ledger
@@ -164,18 +165,18 @@ class Drive:
 
     def _draw(self) -> None:
         """Advance the engine and pass on what it finished."""
-        completions = self._sampler.step()
+        done = self._step()
         self.watch.lap(Phase.ENGINE)
         if self._splitter is not None:
             self.watch.split(Phase.ENGINE, self._splitter.take_step_parts())
-        for completion in completions:
+        for finished in done:
             self._n_in_engine -= 1
-            self._n_tokens += completion.n_tokens
-            run = self._runs[completion.key.task, completion.key.instance]
-            run.in_engine.discard(completion.key.index)
+            self._n_tokens += finished.n_tokens
+            run = self._runs[finished.key.task, finished.key.instance]
+            run.in_engine.discard(finished.key.index)
             run.n_in_pool += 1
             self._backlog[run.instance.task] += 1
-            self._pool.submit(run.instance, completion)
+            self._pool.submit(run.instance, finished)
         self.watch.lap(Phase.HAND_OVER)
 
     def _is_done(self) -> bool:

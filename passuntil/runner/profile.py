@@ -20,7 +20,8 @@ class Phase(StrEnum):
     """What the driver's thread is busy with; one at a time, so that the shares add up to 1.
 
     Sampling, the engine's scheduling and detokenising are in the engine step unless the sampler
-    tells them apart (`SplitsSteps`).
+    tells them apart (`SplitsSteps`). Texts that a thread of the checker pool makes are in none;
+    those that cheap checkers judge are made while handing over.
     """
 
     PLAN = "planning"

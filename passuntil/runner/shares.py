@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol, final
 
 from passuntil.checkers.pool import CheckerPool, Judgement
+from passuntil.ports import Undecoded
 from passuntil.records import Completion, Instance
 
 __all__ = ["Judge", "PoolShare", "PoolShares"]
@@ -22,7 +23,7 @@ class Judge(Protocol):
         """Completions without a verdict."""
         ...
 
-    def submit(self, instance: Instance, completion: Completion) -> None:
+    def submit(self, instance: Instance, finished: Completion | Undecoded) -> None:
         """Take a completion."""
         ...
 
@@ -43,9 +44,9 @@ class PoolShares:
         """Return a model's share."""
         return PoolShare(self, model)
 
-    def submit(self, instance: Instance, completion: Completion) -> None:
+    def submit(self, instance: Instance, finished: Completion | Undecoded) -> None:
         """Take a completion of any model."""
-        self._pool.submit(instance, completion)
+        self._pool.submit(instance, finished)
 
     def collect(self, model: str, timeout_s: float) -> list[Judgement]:
         """Return a model's judgements."""
@@ -69,10 +70,10 @@ class PoolShare:
         """The model's completions without a verdict."""
         return self._backlog
 
-    def submit(self, instance: Instance, completion: Completion) -> None:
+    def submit(self, instance: Instance, finished: Completion | Undecoded) -> None:
         """Take a completion."""
         self._backlog += 1
-        self._shares.submit(instance, completion)
+        self._shares.submit(instance, finished)
 
     def collect(self, timeout_s: float = 0.0) -> Sequence[Judgement]:
         """Return the model's judgements not yet returned."""

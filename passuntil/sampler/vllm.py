@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
-from functools import lru_cache
+from copy import copy, deepcopy
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -41,7 +41,7 @@ except ImportError as error:
     ) from error
 
 from passuntil.errors import EngineError, UsageError
-from passuntil.ports import Decoding, SampleRequest
+from passuntil.ports import Decoding, SampleRequest, Undecoded
 from passuntil.records import Completion, FinishReason, SampleKey
 from passuntil.sampler.step_parts import StepParts
 
@@ -223,14 +223,14 @@ class VllmSampler:
             cpu_threads=cpu_threads,
         )
         self._tokenizer = self._engine.get_tokenizer()
+        # encoding may set up a tokenizer anew, which fails while another thread decodes with it
+        self._decoder = deepcopy(self._tokenizer)
         self._max_model_len: int = self._engine.vllm_config.model_config.max_model_len
         self._max_num_seqs = max_num_seqs
         self._prompts: dict[str, tuple[list[int], int, str]] = {}
         self._in_flight: dict[str, SampleRequest] = {}
         self._parameters = lru_cache(_parameters)
         self._parts = StepParts(self._engine, vllm.__version__) if times_steps else None
-        if self._parts is not None:
-            self._decode = self._parts.timed("detokenising", self._decode)  # type: ignore[method-assign]
         self._provenance = {**describe_engine(self._engine), "engine_seed": engine_seed}
 
     @property
@@ -270,6 +270,10 @@ class VllmSampler:
 
     def step(self) -> Sequence[Completion]:
         """Advance one engine step; see :class:`passuntil.ports.Sampler`."""
+        return [undecoded.completion() for undecoded in self.step_undecoded()]
+
+    def step_undecoded(self) -> Sequence[Undecoded]:
+        """Advance one engine step; see :class:`passuntil.ports.DecodesLater`."""
         engine = self._live()
         if not self._in_flight:
             return ()
@@ -280,7 +284,7 @@ class VllmSampler:
                 f"vLLM: got {type(error).__name__}: {error} in a step; allowed: none; "
                 "run the same command again to resume."
             ) from error
-        return [self._completion(output) for output in outputs if output.finished]
+        return [self._undecoded(output) for output in outputs if output.finished]
 
     def abort(self, keys: Iterable[SampleKey]) -> int:
         """Drop requests in flight; see :class:`passuntil.ports.Sampler`."""
@@ -337,7 +341,7 @@ class VllmSampler:
             self._prompts[prompt] = found
         return found
 
-    def _completion(self, output: Any) -> Completion:
+    def _undecoded(self, output: Any) -> Undecoded:
         request = self._in_flight.pop(output.request_id)
         generated = output.outputs[0]
         token_ids = tuple(generated.token_ids)
@@ -351,22 +355,12 @@ class VllmSampler:
                 f"{request.key}: vLLM ended it with {generated.finish_reason!r}; allowed: 'stop', "
                 "'length'; run the same command again to resume."
             )
-        if request.decoding.stop:
-            text = generated.text  # detokenised on the way, to find the stop strings
-        else:
-            text = self._decode(request.prompt, token_ids, reason)
-        return Completion(request.key, text, token_ids, reason)
-
-    def _decode(self, prompt: str, token_ids: tuple[int, ...], reason: FinishReason) -> str:
-        """Return the text of all tokens but the final end-of-sequence one.
-
-        Special tokens are kept: one inside an answer must not vanish from it. The prompt's last
-        token is decoded too, since some tokenizers drop a space at the start of a text.
-        """
+        if request.decoding.stop:  # detokenised on the way, to find the stop strings
+            return Undecoded(request.key, token_ids, reason, lambda: generated.text)
+        _, last, last_text = self._prompt(request.prompt)
         content = token_ids[:-1] if reason is FinishReason.END else token_ids
-        _, last, last_text = self._prompt(prompt)
-        text: str = self._tokenizer.decode([last, *content])
-        return text.removeprefix(last_text)
+        decode = partial(_decode, self._decoder, last, last_text, content)
+        return Undecoded(request.key, token_ids, reason, decode)
 
     def _tokens_so_far(self, name: str) -> int:
         # final-only output hides partial generations; the engine's own record has their length
@@ -380,6 +374,16 @@ class VllmSampler:
 
 def _request_id(key: SampleKey) -> str:
     return f"{key.task}\x1f{key.instance}\x1f{key.index}"
+
+
+def _decode(tokenizer: Any, last: int, last_text: str, content: tuple[int, ...]) -> str:
+    """Return the text of the tokens that follow a prompt's last one.
+
+    Special tokens are kept: one inside an answer must not vanish from it. The prompt's last token
+    is decoded too, since some tokenizers drop a space at the start of a text.
+    """
+    text: str = tokenizer.decode([last, *content])
+    return text.removeprefix(last_text)
 
 
 def _parameters(decoding: Decoding) -> SamplingParams:

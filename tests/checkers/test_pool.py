@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from passuntil.checkers.exact import ExactChecker
 from passuntil.checkers.pool import CheckerPool
 from passuntil.errors import CheckerError, UsageError
+from passuntil.ports import Undecoded
 from passuntil.records import Completion, ExactAnswer, FinishReason, Instance, SampleKey, Verdict
 
 INSTANCE = Instance("t", "i", "p", ExactAnswer(("good",)))
@@ -50,6 +51,17 @@ class Fake:
 
 def completion(text, index=1, finish=FinishReason.END, instance="i"):
     return Completion(SampleKey("m", "t", instance, index), text, (1,), finish)
+
+
+def undecoded(text, index=1, finish=FinishReason.END, threads=None):
+    def decode():
+        if threads is not None:
+            threads.add(threading.current_thread().name)
+        if isinstance(text, Exception):
+            raise text
+        return text
+
+    return Undecoded(SampleKey("m", "t", "i", index), (1,), finish, decode)
 
 
 def drain(pool):
@@ -285,3 +297,73 @@ def test_a_bug_in_a_batch_is_raised_to_the_driver():
         gate.set()
         with pytest.raises(UsageError, match="broken task"):
             drain(pool)
+
+
+def test_texts_are_made_by_a_thread_of_the_pool():
+    checker, threads = Fake(), set()
+    with CheckerPool({"t": checker}) as pool:
+        for index in range(1, 101):
+            text = f"{'good' if index % 3 else 'bad'} {index % 10}"
+            pool.submit(INSTANCE, undecoded(text, index, threads=threads))
+        judged = drain(pool)
+        assert pool.n_joined + sum(checker.calls.values()) == 100
+    assert sorted(j.key.index for j in judged) == list(range(1, 101))
+    assert all(j.verdict.is_pass == ("good" in j.completion.text) for j in judged)
+    assert all(j.completion.text.endswith(f" {j.key.index % 10}") for j in judged)
+    assert threads == {"decoding"}
+
+
+def test_a_text_joins_an_equal_one_whoever_made_it():
+    gate = threading.Event()
+    checker = Fake(gate=gate)
+    with CheckerPool({"t": checker}) as pool:
+        pool.submit(INSTANCE, completion("good", 1))
+        pool.submit(INSTANCE, undecoded("good", 2))
+        pool.submit(INSTANCE, undecoded("good", 3, FinishReason.LENGTH))
+        gate.set()
+        assert len(drain(pool)) == 3
+        pool.submit(INSTANCE, undecoded("good", 4))
+        assert len(drain(pool)) == 1
+    assert checker.calls["good"] == 2
+
+
+def test_cheap_checkers_make_the_text_where_they_judge_it():
+    threads = set()
+    with CheckerPool({"t": Fake(is_cheap=True)}) as pool:
+        pool.submit(INSTANCE, undecoded("good", threads=threads))
+        assert [j.verdict.is_pass for j in pool.collect()] == [True]
+    assert threads == {"MainThread"}
+
+
+def test_undecoded_completions_count_towards_the_bound():
+    gate = threading.Event()
+    with CheckerPool({"t": Fake(gate=gate, concurrency=1)}, max_backlog=2) as pool:
+        pool.submit(INSTANCE, undecoded("a", 1))
+        pool.submit(INSTANCE, undecoded("b", 2))
+        late = threading.Thread(target=pool.submit, args=(INSTANCE, undecoded("c", 3)))
+        late.start()
+        late.join(0.2)
+        assert late.is_alive()
+        gate.set()
+        late.join(5)
+        assert not late.is_alive()
+        assert len(drain(pool)) == 3
+
+
+def test_a_failure_to_decode_is_raised_to_the_driver():
+    with CheckerPool({"t": Fake()}) as pool:
+        pool.submit(INSTANCE, undecoded(ZeroDivisionError("bug")))
+        with pytest.raises(ZeroDivisionError, match="bug"):
+            drain(pool)
+        with pytest.raises(ZeroDivisionError, match="bug"):
+            pool.submit(INSTANCE, undecoded("good"))
+
+
+def test_close_drops_what_is_not_decoded_and_ends_the_thread():
+    before = threading.active_count()
+    pool = CheckerPool({"t": Fake()})
+    for index in range(1, 1001):
+        pool.submit(INSTANCE, undecoded(f"{index}", index))
+    pool.close()
+    pool.close()
+    assert threading.active_count() == before

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from passuntil.conformance import check_sampler
 from passuntil.errors import EngineError, UsageError
-from passuntil.ports import Decoding, SampleRequest
+from passuntil.ports import Decoding, SampleRequest, Undecoded
 from passuntil.records import Completion, FinishReason, SampleKey
 from passuntil.sampler.process import ProcessSampler
 from passuntil.sampler.vllm import VllmSampler
@@ -73,6 +74,20 @@ def test_text_is_that_of_the_tokens_up_to_the_end(sampler: VllmSampler) -> None:
             assert completion.n_tokens == 10
         else:
             assert "eos" not in completion.text
+
+
+def test_texts_made_later_in_another_thread_are_those_of_a_step(sampler: VllmSampler) -> None:
+    requests = [request(i, Decoding(max_tokens=10), seed=i) for i in range(1, 41)]
+    plain = drain(sampler, requests)
+    sampler.submit(requests)
+    undecoded: list[Undecoded] = []
+    while len(undecoded) < len(requests):
+        undecoded += sampler.step_undecoded()
+    with ThreadPoolExecutor(1) as thread:
+        texts = thread.map(Undecoded.completion, undecoded)
+        other = drain(sampler, [request(1, Decoding(max_tokens=2), prompt="def f(xs):\n")])
+    assert {c.key.index: c for c in texts} == plain
+    assert other[1].n_tokens <= 2
 
 
 def test_stop_string_ends_the_text_before_it(sampler: VllmSampler) -> None:
