@@ -158,6 +158,16 @@ def test_width_is_reached_and_budget_is_kept() -> None:
     assert spent == 7000
 
 
+@pytest.mark.parametrize("seed", [10, 21, 26])
+def test_width_is_reached_with_the_round_that_was_under_way(seed: int) -> None:
+    """Its samples may widen the interval again: then the sampling goes on."""
+    rates = np.random.default_rng([5, seed]).beta(0.4, 6, 12)
+    steered = steer(draw(rates, 20_000, seed), Goal(0.5), min_samples=10)
+    rate = dataset_pass_rate(tallies_of(steered))
+    interval = rate.confidence_interval()
+    assert interval.high - interval.low <= 0.5 * rate.value
+
+
 def test_nothing_passes_until_the_budget_is_gone() -> None:
     states = steer(np.zeros((3, 400), np.uint8), Goal(0.1, 900))
     assert [s.n_committed for s in states] == [300, 300, 300]

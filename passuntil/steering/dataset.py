@@ -98,8 +98,8 @@ class Steering:
     v_i / n_i, is least for n_i in proportion to the square root of v_i [1]_.
 
     The goal is met when the interval of `dataset_pass_rate` at a complete round is narrow enough;
-    the round under way is then finished and none follows. That interval rests on the likelihood,
-    which steering by outcomes leaves as it is.
+    the round under way is then finished, and none follows if the interval is narrow enough with it.
+    That interval rests on the likelihood, which steering by outcomes leaves as it is.
     """
 
     def __init__(self, goal: Goal, states: Sequence[InstanceState]) -> None:
@@ -142,8 +142,7 @@ class Steering:
             if not behind <= aborted:
                 break
             self._n_complete += 1
-            if not self._is_last:
-                self._decide(complete, behind)
+            self._decide(complete, behind)
         if self.is_finished:
             for i, state in enumerate(self._states):
                 if i not in aborted and not state.is_closed:
@@ -165,8 +164,7 @@ class Steering:
             np.int64,
         )
         variance, quick = _posterior(passes, trials, self._goal.confidence_level)
-        if self._is_met(passes, trials, quick):
-            self._is_last = True
+        self._is_last = self._is_met(passes, trials, quick)
         most = self._most.copy()
         most[sorted(behind)] = self._rounds[-1][sorted(behind)]
         while not self._is_last and len(self._rounds) < self._n_complete + 2:
