@@ -6,15 +6,10 @@ from passuntil.estimator.dataset import PU, DatasetPassRate, dataset_pass_rate, 
 from passuntil.estimator.inspect_logs import read_inspect
 from passuntil.estimator.intervals import Interval
 from passuntil.estimator.mixing import MixingDistribution, fit_mixing
+from passuntil.estimator.outcomes import OutcomeTable, tallies_from_outcomes
 from passuntil.estimator.pass_at_k import pass_at_k
 from passuntil.estimator.rate import PassRate, PassRates, pass_rate
-from passuntil.estimator.readers import (
-    OutcomeTable,
-    read_evalplus,
-    read_human_eval,
-    read_lm_eval,
-    tallies_from_outcomes,
-)
+from passuntil.estimator.readers import read_evalplus, read_human_eval, read_lm_eval
 
 __all__ = [
     "PU",

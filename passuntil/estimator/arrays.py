@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import UsageError
+from passuntil.estimator.inputs import whole_numbers
 from passuntil.records import Outcome, Tally
 from passuntil.stopping import Mode, StopRule
 
@@ -52,24 +53,17 @@ class TallyArray:
     def _of(
         cls, outcome: Outcome, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike
     ) -> Self:
-        arrays = []
-        for name, value in (("passes", passes), ("trials", trials), ("min_samples", min_samples)):
-            array = np.asarray(value)
-            if array.size and array.dtype.kind not in "iu":
-                raise UsageError(
-                    f"{name}: got an array of {array.dtype}; allowed: integers; pass counts."
-                )
-            arrays.append(array.astype(np.int64))
-        c, n, m = (np.array(a).ravel() for a in np.broadcast_arrays(*arrays))
+        c, n, m = _columns(passes=passes, trials=trials, min_samples=min_samples)
         is_stop = outcome in (Outcome.STOPPED, Outcome.FLOOR_REACHED)
         bad = (n < (outcome is not Outcome.OPEN)) | (c < is_stop) | (c > n) | (m < 1)
         if outcome is Outcome.STOPPED:
             bad |= (m > 1) & (m >= n)
         if bad.any():
             i = int(np.flatnonzero(bad)[0])
-            # the scalar type owns the rules and the words
-            Tally(outcome, int(c[i]), int(n[i]), int(m[i]))
-            raise UsageError(f"tally {i}: got {c[i]} passes of {n[i]}; allowed: 0 <= c <= n.")
+            try:  # the scalar type owns the rules and the words
+                Tally(outcome, int(c[i]), int(n[i]), int(m[i]))
+            except UsageError as error:
+                raise UsageError(f"tally {i}: {error}") from None
         return cls(np.full(c.shape, CODES[outcome], np.int8), c, n, m)
 
     @classmethod
@@ -105,7 +99,13 @@ class TallyArray:
     @classmethod
     def from_tallies(cls, tallies: Iterable[Tally]) -> Self:
         """Return the array of a sequence of `Tally`."""
-        rows = [(CODES[t.outcome], t.passes, t.trials, t.min_samples) for t in tallies]
+        if isinstance(tallies, Tally) or not isinstance(tallies, Iterable):
+            raise _no_tallies(tallies)
+        rows = []
+        for t in tallies:
+            if not isinstance(t, Tally):
+                raise _no_tallies(t, len(rows))
+            rows.append((CODES[t.outcome], t.passes, t.trials, t.min_samples))
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return cls(table[:, 0].astype(np.int8), *(table[:, k].copy() for k in (1, 2, 3)))
 
@@ -125,7 +125,7 @@ class TallyArray:
         UsageError
             A count that the rule cannot end with.
         """
-        c, n = (np.atleast_1d(np.asarray(a, np.int64)) for a in (passes, trials))
+        c, n = _columns(passes=passes, trials=trials)
         if rule.mode is Mode.TARGET:
             return cls.steered(passes=c, trials=n)
         if rule.mode is Mode.FIXED and (n == rule.budget).all():
@@ -150,7 +150,13 @@ class TallyArray:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, index: int) -> Tally:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Tally: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Tally | Self:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
         return Tally(
             OUTCOMES[self.codes[index]],
             int(self.passes[index]),
@@ -160,6 +166,16 @@ class TallyArray:
 
     def __iter__(self) -> Iterator[Tally]:
         return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        ended = ", ".join(
+            f"{count} {OUTCOMES[code]}"
+            for code, count in zip(*np.unique(self.codes, return_counts=True), strict=True)
+        )
+        return (
+            f"<TallyArray of {len(self)}{': ' if ended else ''}{ended}; "
+            f"{int(self.passes.sum())} passes in {int(self.trials.sum())} samples>"
+        )
 
     def take(self, which: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
         """Return the tallies at these positions (indices or a mask)."""
@@ -177,6 +193,40 @@ class TallyArray:
     def is_by_rule(self) -> NDArray[np.bool_]:
         """Whether exact intervals and unbiased estimates exist, shape (n_instances,)."""
         return self.is_outcome(*(o for o in Outcome if o.is_by_rule))
+
+
+def _columns(**given: ArrayLike) -> list[NDArray[np.int64]]:
+    """Return the arguments as columns of one length."""
+    arrays = [whole_numbers(name, value) for name, value in given.items()]
+    shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(given, arrays, strict=True) if a.ndim)
+    if any(array.ndim > 1 for array in arrays):
+        raise UsageError(
+            f"tallies: got shapes {shapes}; allowed: one number an instance, shape "
+            "(n_instances,); make one TallyArray of each row, that is of each model."
+        )
+    try:
+        together = np.broadcast_arrays(*arrays)
+    except ValueError:
+        raise UsageError(
+            f"tallies: got shapes {shapes}; allowed: one length, or one number for all; check "
+            "which instances are missing."
+        ) from None
+    return [np.array(array).ravel() for array in together]
+
+
+def _no_tallies(found: object, place: int | None = None) -> UsageError:
+    where = "" if place is None else f" at position {place}"
+    if isinstance(found, Tally):
+        do = "put a single one into a list"
+    else:
+        do = (
+            "make them with TallyArray.fixed(passes=..., trials=...) from counts, or with "
+            "tallies_from_outcomes from 0/1 outcomes"
+        )
+    return UsageError(
+        f"tallies: got {type(found).__name__}{where}; allowed: a TallyArray or a sequence of "
+        f"Tally; {do}."
+    )
 
 
 def as_tally_array(tallies: TallyArray | Iterable[Tally]) -> TallyArray:

@@ -8,6 +8,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import betaln, expit, log_expit
 
-from passuntil.errors import EstimationError, UsageError
-from passuntil.estimator.arrays import TallyArray
+from passuntil.errors import EstimationError
+from passuntil.estimator.arrays import TallyArray, as_tally_array
+from passuntil.estimator.inputs import sample_numbers
 from passuntil.estimator.mixing import unique_tallies
+from passuntil.records import Tally
 
 __all__ = ["BetaBinomial", "fit_beta_binomial"]
 
@@ -50,14 +53,12 @@ class BetaBinomial:
 
     def pass_at_k(self, k: ArrayLike) -> Floats:
         """Return pass@k = (1 - zero) (1 - B(a, b + k) / B(a, b)), shape of `k`."""
-        ks = np.asarray(k, float)
-        if (ks < 1).any():
-            raise UsageError(f"k: got {k!r}; allowed: >= 1.")
+        ks = sample_numbers(k)
         gap = betaln(self.a, self.b + ks) - betaln(self.a, self.b)
         return np.asarray(-(1 - self.zero) * np.expm1(gap), float)
 
 
-def fit_beta_binomial(tallies: TallyArray) -> BetaBinomial:
+def fit_beta_binomial(tallies: TallyArray | Iterable[Tally]) -> BetaBinomial:
     """Return the maximum likelihood fit.
 
     Parameters
@@ -90,11 +91,12 @@ def fit_beta_binomial(tallies: TallyArray) -> BetaBinomial:
     >>> round(fit.zero, 2), round(fit.mean, 2)
     (0.5, 0.25)
     """
-    if not tallies.passes.any():
+    array = as_tally_array(tallies)
+    if not array.passes.any():
         raise EstimationError(
             "beta-binomial: got no passes; allowed: at least one; use zero_limit for a limit."
         )
-    c, n, counts = unique_tallies(tallies)
+    c, n, counts = unique_tallies(array)
 
     def negative(theta: Floats) -> float:
         mean, size = expit(theta[0]), np.exp(np.clip(theta[1], -8, 12))

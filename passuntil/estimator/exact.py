@@ -80,6 +80,9 @@ class ExactRates:
         if not self.rates:
             raise UsageError("exact rates: got none; allowed: one per instance, at least one.")
 
+    def __repr__(self) -> str:
+        return f"<ExactRates of {len(self)} instances: PU {self.mean:.4g}>"
+
     def __len__(self) -> int:
         return len(self.rates)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from passuntil.errors import UsageError, nearest
-from passuntil.estimator.readers import OutcomeTable
+from passuntil.estimator.outcomes import OutcomeTable
 
 __all__ = ["read_inspect"]
 

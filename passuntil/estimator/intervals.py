@@ -10,6 +10,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -23,9 +24,12 @@ from passuntil.records import Outcome
 __all__ = ["Interval", "IntervalMethod", "check_level", "interval_bounds"]
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 T = TypeVar("T", float, NDArray[np.float64])
 IntervalMethod = Literal["exact", "likelihood_ratio", "bayes"]
 JEFFREYS = (0.5, 0.5)
+LARGEST_KEYED = 2**31
+"""Trials up to which (c, n, stopped) fits into one 64-bit number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,21 @@ class Interval(Generic[T]):
     confidence_level: float
     method: str
 
+    def __repr__(self) -> str:
+        if np.ndim(self.low):
+            ends = f"<{np.size(self.low)} intervals, low in [{np.min(self.low, initial=1):.4g}, "
+            ends += f"{np.max(self.low, initial=0):.4g}], high in "
+            ends += f"[{np.min(self.high, initial=1):.4g}, {np.max(self.high, initial=0):.4g}], "
+            return f"{ends}{self.method} at {self.confidence_level:g}>"
+        return (
+            f"Interval(low={self.low!r}, high={self.high!r}, "
+            f"confidence_level={self.confidence_level!r}, method={self.method!r})"
+        )
+
 
 def check_level(confidence_level: float) -> float:
     """Return the level, or raise `UsageError` unless 0 < level < 1."""
-    if not 0 < confidence_level < 1:
+    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise UsageError(
             f"confidence_level: got {confidence_level!r}; allowed: between 0 and 1, both "
             "excluded; write 0.95 for 95 %."
@@ -96,12 +111,7 @@ def interval_bounds(
             "'bayes'."
         )
     is_stop = tallies.is_outcome(Outcome.STOPPED)
-    # equal (c, n) have equal bounds: a million tallies hold far fewer distinct ones
-    base = int(tallies.trials.max(initial=0)) + 1
-    keys = (tallies.passes * base + tallies.trials) * 2 + is_stop
-    unique, back = np.unique(keys, return_inverse=True)
-    c, n = np.divmod(unique // 2, base)
-    stopped = unique % 2 == 1
+    c, n, stopped, back = _distinct(tallies.passes, tallies.trials, is_stop)
     if method == "exact":
         low, high = _exact(c, n, stopped, tails)
     elif method == "bayes":
@@ -109,6 +119,21 @@ def interval_bounds(
     else:
         low, high = _likelihood_ratio(c, n, tails)
     return low[back], high[back]
+
+
+def _distinct(
+    passes: Counts, trials: Counts, is_stop: NDArray[np.bool_]
+) -> tuple[Counts, Counts, NDArray[np.bool_], NDArray[np.intp]]:
+    """Return the distinct (c, n, stopped) and the place of each tally among them.
+
+    Equal ones have equal bounds: a million tallies hold far fewer distinct ones.
+    """
+    base = int(trials.max(initial=0)) + 1
+    if base > LARGEST_KEYED:
+        return passes, trials, is_stop, np.arange(len(passes))
+    unique, back = np.unique((passes * base + trials) * 2 + is_stop, return_inverse=True)
+    c, n = np.divmod(unique // 2, base)
+    return c, n, unique % 2 == 1, back
 
 
 def _beta_quantile(q: float, a: Any, b: Any) -> Floats:
@@ -146,9 +171,9 @@ def _bayes(
     c: NDArray[np.int64], n: NDArray[np.int64], tails: Any, prior: tuple[float, float]
 ) -> tuple[Floats, Floats]:
     """Quantiles of Beta(a + c, b + n - c); the ends 0 and 1 belong to it at c = 0 and c = n [3]."""
-    a, b = prior
-    if not (a > 0 and b > 0):
+    if np.shape(prior) != (2,) or not (prior[0] > 0 and prior[1] > 0):
         raise UsageError(f"prior: got {prior!r}; allowed: two positive numbers (a, b).")
+    a, b = prior
     low, high = np.zeros(len(c)), np.ones(len(c))
     if tails[0] > 0:
         some = c > 0

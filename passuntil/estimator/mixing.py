@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 from scipy.special import xlog1py, xlogy
 
-from passuntil.errors import EstimationError, UsageError
-from passuntil.estimator.arrays import TallyArray
+from passuntil.errors import EstimationError
+from passuntil.estimator.arrays import TallyArray, as_tally_array
+from passuntil.estimator.inputs import sample_numbers
+from passuntil.records import Tally
 
 __all__ = ["MixingDistribution", "fit_mixing", "log_likelihoods", "rate_grid", "unique_tallies"]
 
@@ -45,6 +48,13 @@ class MixingDistribution:
     log_likelihood: float
     gap: float
 
+    def __repr__(self) -> str:
+        n_heavy = int((self.weights > 1e-6).sum())
+        return (
+            f"<MixingDistribution: mean {self.mean:.4g}, weight on {n_heavy} of "
+            f"{len(self.support)} rates, log likelihood {self.log_likelihood:.6g}>"
+        )
+
     @property
     def mean(self) -> float:
         """Mean pass rate."""
@@ -58,9 +68,7 @@ class MixingDistribution:
         UsageError
             Some k is below 1.
         """
-        ks = np.asarray(k, float)
-        if (ks < 1).any():
-            raise UsageError(f"k: got {k!r}; allowed: >= 1.")
+        ks = sample_numbers(k)
         with np.errstate(divide="ignore"):
             log_fail = np.log1p(-self.support)
         return np.asarray(-np.expm1(ks[..., None] * log_fail) @ self.weights, float)
@@ -88,7 +96,9 @@ def log_likelihoods(c: Floats, n: Floats, support: Floats) -> Floats:
     return np.asarray(xlogy(c[:, None], support) + xlog1py((n - c)[:, None], -support), float)
 
 
-def fit_mixing(tallies: TallyArray, *, support: Floats | None = None) -> MixingDistribution:
+def fit_mixing(
+    tallies: TallyArray | Iterable[Tally], *, support: Floats | None = None
+) -> MixingDistribution:
     """Return the non-parametric maximum likelihood mixing distribution [1]_.
 
     Parameters
@@ -124,10 +134,11 @@ def fit_mixing(tallies: TallyArray, *, support: Floats | None = None) -> MixingD
     >>> round(mixing.mean, 3)
     0.45
     """
-    if not len(tallies) or not tallies.trials.any():
+    array = as_tally_array(tallies)
+    if not len(array) or not array.trials.any():
         raise EstimationError("mixing: got no samples; allowed: at least one sampled instance.")
-    points = rate_grid(tallies) if support is None else np.asarray(support, float)
-    c, n, counts = unique_tallies(tallies)
+    points = rate_grid(array) if support is None else np.asarray(support, float)
+    c, n, counts = unique_tallies(array)
     log_l = log_likelihoods(c, n, points)
     peak = log_l.max(1)
     matrix = np.exp(log_l - peak[:, None])

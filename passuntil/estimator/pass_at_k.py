@@ -17,6 +17,7 @@ from scipy.special import gammaln
 from passuntil.errors import EstimationError, UsageError, nearest
 from passuntil.estimator.arrays import TallyArray, as_tally_array
 from passuntil.estimator.beta_binomial import fit_beta_binomial
+from passuntil.estimator.inputs import sample_numbers
 from passuntil.estimator.mixing import fit_mixing
 from passuntil.records import Outcome, Tally
 
@@ -72,10 +73,12 @@ def pass_at_k(
         return fit_mixing(array).pass_at_k(k)
     if method == "beta_binomial":
         return fit_beta_binomial(array).pass_at_k(k)
-    return _fixed_n(array, np.asarray(k))
+    return _fixed_n(array, sample_numbers(k))
 
 
-def _fixed_n(array: TallyArray, k: NDArray[np.int64]) -> Floats:
+def _fixed_n(array: TallyArray, k: Floats) -> Floats:
+    if not len(array):
+        raise EstimationError("pass@k (fixed n): got no tallies; allowed: one an instance.")
     if not array.is_outcome(Outcome.FIXED).all():
         n_other = int((~array.is_outcome(Outcome.FIXED)).sum())
         raise EstimationError(
@@ -83,15 +86,13 @@ def _fixed_n(array: TallyArray, k: NDArray[np.int64]) -> Floats:
             "rule; allowed: fixed numbers of trials (a stopped tally ends with a pass by design, "
             "which the formula takes for luck); use method='mixing'."
         )
-    if (k < 1).any():
-        raise UsageError(f"k: got {k.tolist()!r}; allowed: >= 1.")
     if k.max(initial=1) > array.trials.min():
         raise EstimationError(
             f"pass@k (fixed n): got k = {int(k.max())} with {int(array.trials.min())} trials; "
             "allowed: k <= n; use method='mixing' or 'beta_binomial', which extrapolate."
         )
     c, n = array.passes.astype(float), array.trials.astype(float)
-    kk = k[..., None].astype(float)
+    kk = k[..., None]
     fails = n - c
     room = fails - kk
     log_ratio = (

@@ -1,4 +1,4 @@
-"""Read what people already have: result files of other tools, arrays of outcomes.
+"""Read what people already have: result files of other tools.
 
 References
 ----------
@@ -12,108 +12,14 @@ References
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from passuntil.errors import UsageError, nearest
-from passuntil.estimator.arrays import TallyArray
-from passuntil.records import Tally
-from passuntil.stopping import StopRule
+from passuntil.estimator.outcomes import OutcomeTable
 
-__all__ = [
-    "OutcomeTable",
-    "read_evalplus",
-    "read_human_eval",
-    "read_lm_eval",
-    "tallies_from_outcomes",
-]
-
-
-def tallies_from_outcomes(
-    outcomes: ArrayLike | Sequence[ArrayLike], rule: StopRule | None = None
-) -> TallyArray:
-    """Return the tallies of ordered outcomes.
-
-    Parameters
-    ----------
-    outcomes : array_like of 0/1 or bool, shape (n_instances, n_samples), or a sequence of rows
-        In the order of sampling; rows may differ in length.
-    rule : StopRule, optional
-        Replays the rule on each row; rows that end before it closes give open tallies. Without a
-        rule the number of samples counts as fixed beforehand.
-
-    Raises
-    ------
-    UsageError
-        A value other than 0 and 1.
-
-    Examples
-    --------
-    >>> rows = [[0, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
-    >>> list(tallies_from_outcomes(rows, StopRule(passes=1, budget=5)))
-    [Tally.stopped(passes=1, trials=3), Tally.censored(passes=0, trials=5)]
-    >>> list(tallies_from_outcomes(rows))[0]
-    Tally.fixed(passes=2, trials=5)
-    """
-    rows = [np.asarray(row) for row in outcomes]  # type: ignore[union-attr]
-    for i, row in enumerate(rows):
-        if row.ndim != 1 or not np.isin(row, (0, 1)).all():
-            raise UsageError(
-                f"outcomes, row {i}: got shape {row.shape} or values other than 0 and 1; allowed: "
-                "a row of 0/1 in the order of sampling."
-            )
-    if rule is None:
-        counts = [(int(row.sum()), len(row)) for row in rows]
-        passes, trials = np.array(counts, dtype=np.int64).reshape(-1, 2).T
-        return TallyArray.fixed(passes=passes, trials=trials)
-    return TallyArray.from_tallies(_replay(row, rule) for row in rows)
-
-
-def _replay(row: NDArray[Any], rule: StopRule) -> Tally:
-    passes = row[: rule.budget].astype(np.int64).cumsum()
-    is_end = passes >= rule.passes
-    is_end[: rule.min_samples - 1] = False
-    if is_end.any():
-        n = int(is_end.argmax()) + 1
-    elif len(passes) == rule.budget:
-        n = rule.budget
-    else:
-        c = int(passes[-1]) if len(passes) else 0
-        return Tally.open(passes=c, trials=len(passes), min_samples=rule.min_samples)
-    return TallyArray.from_rule(rule, passes=[int(passes[n - 1])], trials=[n])[0]
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeTable:
-    """Ordered outcomes by instance.
-
-    Attributes
-    ----------
-    instances : tuple of str
-        Names, in the order of first appearance.
-    outcomes : tuple of tuple of int
-        0/1 in the order of the file, one row per instance.
-    """
-
-    instances: tuple[str, ...]
-    outcomes: tuple[tuple[int, ...], ...]
-
-    def tallies(self, rule: StopRule | None = None) -> TallyArray:
-        """Return one tally per instance; see `tallies_from_outcomes`."""
-        return tallies_from_outcomes(self.outcomes, rule)
-
-    @classmethod
-    def of(cls, pairs: Iterable[tuple[str, bool]]) -> OutcomeTable:
-        """Return the table of (instance, passed) pairs in the order of sampling."""
-        rows: dict[str, list[int]] = {}
-        for name, passed in pairs:
-            rows.setdefault(name, []).append(int(passed))
-        return cls(tuple(rows), tuple(tuple(r) for r in rows.values()))
+__all__ = ["read_evalplus", "read_human_eval", "read_lm_eval"]
 
 
 def _lines(path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Self
 
 from passuntil.errors import UsageError
+from passuntil.records.counts import whole_number
 
 __all__ = ["Outcome", "Tally"]
 
@@ -70,18 +71,12 @@ class Tally:
 
     def __post_init__(self) -> None:
         for name in ("passes", "trials", "min_samples"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not hasattr(value, "__index__"):
-                raise UsageError(
-                    f"{name}: got {value!r} of type {type(value).__name__}; allowed: an integer; "
-                    "pass a count."
-                )
-            object.__setattr__(self, name, value.__index__())
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         lowest = 0 if self.outcome is Outcome.OPEN else 1
         if self.trials < lowest:
             raise UsageError(
-                f"trials: got {self.trials}; allowed: >= {lowest}; "
-                "an instance without samples has no tally."
+                f"trials: got {self.trials}; allowed: >= {lowest}; an instance without samples has "
+                "no tally but Tally.open(passes=0, trials=0)."
             )
         least = 1 if self.outcome in (Outcome.STOPPED, Outcome.FLOOR_REACHED) else 0
         if not least <= self.passes <= self.trials:

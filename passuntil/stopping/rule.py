@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from passuntil.errors import UsageError
+from passuntil.records.counts import whole_number
 
 __all__ = ["Mode", "StopRule"]
 
@@ -66,6 +67,8 @@ class StopRule:
         return self.mode is Mode.UNTIL and passes >= self.passes and trials >= self.min_samples
 
     def __post_init__(self) -> None:
+        for name in ("passes", "min_samples", "budget"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if self.budget < 1:
             raise UsageError(f"budget: got {self.budget}; allowed: >= 1; raise it.")
         if not 1 <= self.passes <= self.budget:
