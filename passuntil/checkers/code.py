@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
-from typing import Any, NoReturn, final
+from dataclasses import asdict
+from typing import final
 
-from passuntil.checkers.sandbox.inside import wire
 from passuntil.checkers.sandbox.limits import CodeLimits
 from passuntil.checkers.sandbox.plan import JailPlan
 from passuntil.checkers.sandbox.probe import IsolationReport, probe
 from passuntil.checkers.sandbox.problem import Problem
+from passuntil.checkers.sandbox.problems import Problems
 from passuntil.checkers.sandbox.selftest import self_test
-from passuntil.checkers.sandbox.tiers import BATCH_SIZE, Tiers, suspect_word
+from passuntil.checkers.sandbox.tiers import Tiers
 from passuntil.checkers.sandbox.worker import Worker
 from passuntil.errors import CheckerError, NoIsolationError, UsageError
 from passuntil.records import CodeTests, Completion, Instance, Verdict
@@ -26,8 +26,6 @@ __all__ = ["CodeChecker", "CodeLimits"]
 
 VERSION = 4
 """Raised whenever a verdict could change."""
-
-_PREPARE_CPU_S = 60.0
 
 
 @final
@@ -90,9 +88,7 @@ class CodeChecker:
         self._tiers = Tiers(
             settles=settles, batches=batches and settles, confirms_passes=confirms_passes
         )
-        self._takes_unverified = unverified
         self._is_sandboxed = not unsafe_no_sandbox
-        self._unverified: dict[str, set[str]] = {}
         self._limits = limits or CodeLimits()
         count = n_workers if n_workers is not None else len(os.sched_getaffinity(0))
         if count < 1:
@@ -111,11 +107,8 @@ class CodeChecker:
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         for worker in reversed(self._all):  # last in, first out: the tested one is warm
             self._idle.put(worker)
-        self._problems: dict[CodeTests, Problem] = {}
-        self._refused: dict[CodeTests, str] = {}
-        self._keys = itertools.count(1)
+        self._problems = Problems(self._limits, takes_unverified=unverified)
         self._lock = threading.Lock()
-        self._preparing: dict[CodeTests, threading.Lock] = {}
         self._is_closed = False
         try:
             if self._is_sandboxed:
@@ -137,7 +130,7 @@ class CodeChecker:
     @property
     def batch_size(self) -> int:
         """Number of completions that `check_many` usefully takes at once."""
-        return BATCH_SIZE if self._tiers.batches else 1
+        return self._tiers.most_at_once
 
     def check(self, instance: Instance, completion: Completion) -> Verdict:
         """Judge one completion.
@@ -183,15 +176,13 @@ class CodeChecker:
                 programs[number] = program
                 of_problem.setdefault(problem.key, (problem, []))[1].append(number)
         for problem, numbers in of_problem.values():
-            worker = self._take()
             try:
-                reasons = self._tiers.reasons(worker, problem, [programs[n] for n in numbers])
+                with self._borrowed() as worker:
+                    reasons = self._tiers.reasons(worker, problem, [programs[n] for n in numbers])
             except CheckerError as error:
                 for number in numbers:
                     verdicts[number] = error
                 continue
-            finally:
-                self._give_back(worker)
             for number, reason in zip(numbers, reasons, strict=True):
                 is_pass = reason == "pass"
                 verdicts[number] = Verdict.passed() if is_pass else Verdict.failed(reason)
@@ -205,27 +196,7 @@ class CodeChecker:
         UsageError
             As for `check`.
         """
-        target = instance.target
-        if not isinstance(target, CodeTests):
-            raise UsageError(
-                f"instance {instance.id}: got a target of type {type(target).__name__}; allowed: "
-                "CodeTests; choose the checker that fits the task."
-            )
-        problem = self._problems.get(target)
-        if problem is not None:
-            return problem
-        with self._lock:
-            lock = self._preparing.setdefault(target, threading.Lock())
-        with lock:
-            if target in self._refused:
-                raise UsageError(self._refused[target])
-            if target not in self._problems:
-                worker = self._take()
-                try:
-                    self._problems[target] = self._prepared(worker, instance, target)
-                finally:
-                    self._give_back(worker)
-            return self._problems[target]
+        return self._problems.prepared(instance, self._borrowed)
 
     def describe(self) -> Mapping[str, object]:
         """Return name, version, isolation level, limits and interpreter."""
@@ -233,7 +204,7 @@ class CodeChecker:
             "name": "code",
             "version": VERSION,
             "judging": "split",
-            "unverified": {task: sorted(ids) for task, ids in sorted(self._unverified.items())},
+            "unverified": self._problems.unverified(),
             "unsafe_no_sandbox": not self._is_sandboxed,
             **self._tiers.describe(),
             "isolation": self._report.to_json(),
@@ -256,6 +227,15 @@ class CodeChecker:
             self._idle.get().close()
         self._starter.shutdown()
 
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[Worker]:
+        """Lend a worker."""
+        worker = self._take()
+        try:
+            yield worker
+        finally:
+            self._idle.put(worker)
+
     def _take(self) -> Worker:
         while True:
             if self._is_closed:
@@ -264,75 +244,6 @@ class CodeChecker:
                 return self._idle.get(timeout=1.0)
             except queue.Empty:
                 continue
-
-    def _give_back(self, worker: Worker) -> None:
-        self._idle.put(worker)
-
-    def _prepared(self, worker: Worker, instance: Instance, target: CodeTests) -> Problem:
-        key = next(self._keys)
-        request = {
-            "key": key,
-            "prompt": target.prompt,
-            "test": target.test,
-            "entry_point": target.entry_point,
-            "canonical_solution": target.canonical_solution,
-        }
-        answer = worker.prepare(wire.dumps(request), cpu_time_s=_PREPARE_CPU_S)
-        known: dict[str, Any] = {"error": f"ran for {_PREPARE_CPU_S:.0f} s of CPU time"}
-        if answer:
-            known = wire.loads(answer)
-        if known["error"] is not None:
-            problem = self._unsplit(worker, key, instance) if self._takes_unverified else None
-            if problem is not None:
-                self._unverified.setdefault(instance.task, set()).add(instance.id)
-                return problem
-            self._refuse(
-                instance,
-                f"its canonical solution got {known['error']!r} from its own test; allowed: a pass "
-                "with plain arguments and return values; correct the task file, leave the instance "
-                "out, or judge it beside the candidate with `checker: {kind: code, unverified: "
-                "true}`.",
-            )
-        calls = wire.dumps(known["calls"])
-        return Problem(
-            key=key,
-            entry_point=target.entry_point,
-            calls=calls,
-            is_live=known["is_live"],
-            sources=wire.dumps({**request, "calls": known["calls"]}),
-            limits=self._limits.of_sample(known, len(calls)),
-        )
-
-    def _refuse(self, instance: Instance, why: str) -> NoReturn:
-        assert isinstance(instance.target, CodeTests)
-        self._refused[instance.target] = f"instance {instance.id}: {why}"
-        raise UsageError(self._refused[instance.target])
-
-    def _unsplit(self, worker: Worker, key: int, instance: Instance) -> Problem | None:
-        """Return the problem with its test beside the candidate; None if that fails too."""
-        target = instance.target
-        assert isinstance(target, CodeTests)
-        known: dict[str, Any] = {
-            "cpu_time_s": _PREPARE_CPU_S / self._limits.cpu_time_factor,
-            "check_cpu_time_s": 0.0,
-            "output_bytes": 0,
-        }
-        limits = self._limits.of_sample(known, 0)
-        n_prompt = len(target.prompt)
-        problem = Problem(key, target.entry_point, b"", False, b"", limits, target.test, n_prompt)
-        text = target.prompt + target.canonical_solution
-        answer = worker.run_test(problem, text.encode("utf-8", "surrogatepass"))
-        if answer.reason != "pass":
-            return None
-        if word := suspect_word(text, n_prompt):
-            self._refuse(
-                instance,
-                f"its canonical solution says {word!r}; allowed: what no forged pass needs, since "
-                "its test runs beside the candidate; write the solution without it, or leave the "
-                "instance out.",
-            )
-        known["cpu_time_s"] = answer.cpu_time_s
-        return replace(problem, limits=self._limits.of_sample(known, 0))
 
 
 def _isolation(plan: JailPlan | None, memory_bytes: int) -> IsolationReport:

@@ -464,7 +464,7 @@ def test_settling_changes_no_verdict_and_runs_less() -> None:
 def test_a_compile_worker_that_dies_is_replaced() -> None:
     checker = CodeChecker(n_workers=1)
     assert reason(checker, DOUBLE, "def f(n): return n * 2") == "pass"
-    compiler = checker._all[0]._compiler
+    compiler = checker._all[0].compiler.process
     assert compiler is not None
     os.kill(compiler.pid, signal.SIGKILL)
     # a crash of it is no verdict: the child compiles the source itself
@@ -519,8 +519,8 @@ def test_a_full_compile_worker_gives_no_verdict_and_is_replaced() -> None:
     )
     worker = checker._all[0]
     big = b"def f(n): return n\nx = [" + b"{1:a}," * 200_000 + b"]\n"
-    compiled = worker.compile([b"a = 1", big, b"a = 2"], cpu_time_s=30.0, is_gated=False)
+    compiled = worker.compiler.compile([b"a = 1", big, b"a = 2"], cpu_time_s=30.0, is_gated=False)
     assert [each is None for each in compiled] == [False, True, False]
-    assert worker._n_compiled == 1, "the last one went to a new worker"
+    assert worker.compiler.n_compiled == 1, "the last one went to a new worker"
     assert reason(checker, DOUBLE, big.decode()) == "memory"  # of its own, alone
     checker.close()

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from passuntil.checkers.sandbox.filter import candidate_filter
+from passuntil.checkers.sandbox.filter import candidate_filter, zygote_filter
 from passuntil.checkers.sandbox.interpreter import Interpreter, discover
 from passuntil.errors import NoIsolationError
 
@@ -220,7 +220,11 @@ def inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
     """Return what the jailed process is told first."""
     machine = os.uname().machine
     can_import = plan.level != 1
-    seccomp = candidate_filter(machine, paths=can_import) if plan.use_seccomp else b""
+    seccomp = (
+        (zygote_filter(machine, paths=can_import), candidate_filter(machine))
+        if plan.use_seccomp
+        else (b"", b"")
+    )
     python = plan.show()
     parts = _INSIDE.split(".")
     return {
@@ -229,7 +233,8 @@ def inner_config(plan: JailPlan, role: str) -> dict[str, Any]:
         "modules": _modules(role),
         "forks": role == "zygote",
         "machine": machine,
-        "seccomp": seccomp.hex(),
+        "zygote_filter": seccomp[0].hex(),
+        "candidate_filter": seccomp[1].hex(),
         # each rule costs every child; all that bubblewrap shows may be read
         "readable": _coarse(python.visible) if plan.level == 3 else python.readable(),
         "listed": [] if plan.level == 3 else python.listed(),

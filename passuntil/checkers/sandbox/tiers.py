@@ -35,6 +35,10 @@ __all__ = ["BATCH_SIZE", "Tiers", "suspect_word"]
 BATCH_SIZE = 64
 """Programs that may share a child."""
 
+# Where each has a child of its own: what the compile worker takes in one go costs a third of what
+# it takes one by one, and a fault of the checker costs these many another judgement.
+_COMPILED_AT_ONCE = 16
+
 _AUDITED_OF = 64  # one in this many shared fails is judged again alone
 _DIVERGED = "diverged"
 _MOST_REMEMBERED = 1 << 15  # about 5 MB
@@ -84,6 +88,13 @@ class Tiers:
         self._codes: dict[bytes, _First] = {}
         self._words: dict[bytes, str] = {}
 
+    @property
+    def most_at_once(self) -> int:
+        """Number of programs that `reasons` usefully takes at once."""
+        if self.batches:
+            return BATCH_SIZE
+        return _COMPILED_AT_ONCE if self.settles else 1
+
     def describe(self) -> Mapping[str, object]:
         """Return what a report says of the tiers."""
         return {
@@ -117,7 +128,7 @@ class Tiers:
         can_share = (
             self._is_sharing and len(programs) > 1 and problem.entry_point != script.ENTRY_POINT
         )
-        compiled = worker.compile(
+        compiled = worker.compiler.compile(
             programs, cpu_time_s=problem.limits.cpu_time_s, is_gated=can_share
         )
         if can_share:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import secrets
-import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from passuntil.checkers.sandbox.compiling import CompileWorker
+from passuntil.checkers.sandbox.frames import read_answer, read_body, request
 from passuntil.checkers.sandbox.inside import wire
-from passuntil.checkers.sandbox.inside.child import ANSWER
-from passuntil.checkers.sandbox.inside.compiler import KEY_BYTES
-from passuntil.checkers.sandbox.inside.zygote import REQUEST
 from passuntil.checkers.sandbox.jail import JailedProcess
-from passuntil.checkers.sandbox.patience import LONGEST_RUN_S, Patience
+from passuntil.checkers.sandbox.patience import LONGEST_RUN_S
 from passuntil.checkers.sandbox.plan import JailPlan
-from passuntil.checkers.sandbox.problem import Answer, Compiled, Limits, Problem
+from passuntil.checkers.sandbox.problem import Answer, Limits, Problem
 from passuntil.errors import CheckerError
 
 __all__ = ["Worker"]
@@ -26,7 +23,6 @@ __all__ = ["Worker"]
 # Of its CPU time a program may use this share beside others; with more it runs alone. Nothing that
 # stays below would meet its limit alone, where memory is colder, and an endless one costs less.
 _SHARE = 1 / 32
-_MOST_COMPILED = 20_000  # newer Pythons keep interned names for ever
 
 
 class Worker:
@@ -47,9 +43,8 @@ class Worker:
         self._starter = starter
         self._zygote: JailedProcess | None = None
         self._judge: JailedProcess | None = None
-        self._compiler: JailedProcess | None = None
+        self.compiler = CompileWorker(plan, starter)
         self._tester: JailedProcess | None = None
-        self._n_compiled = 0
         self._installed: set[int] = set()
 
     def zygote(self) -> JailedProcess:
@@ -71,7 +66,7 @@ class Worker:
         self.drop_zygote()
         self._drop_tester()
         self.drop_judge()
-        self._drop_compiler()
+        self.compiler.close()
 
     def drop_zygote(self) -> None:
         """End the zygote; the next run starts a new one."""
@@ -85,54 +80,6 @@ class Worker:
             judge, self._judge = self._judge, None
             judge.close()
 
-    def compile(
-        self, programs: Sequence[bytes], *, cpu_time_s: float, is_gated: bool
-    ) -> list[Compiled | None]:
-        """Compile without running; None where that fails in any way that a child must tell.
-
-        Without the gate none is tame.
-        """
-        compiled: list[Compiled | None] = []
-        while len(compiled) < len(programs):
-            rest = programs[len(compiled) :]
-            try:
-                compiler = self._running_compiler()
-                self._n_compiled += len(rest)
-                before = compiler.cpu_s()
-                compiler.send(b"G" if is_gated else b"N", wire.join(rest))
-                for _ in rest:
-                    while not compiler.wait(
-                        max(0.0, cpu_time_s - (compiler.cpu_s() - before)) + 0.001
-                    ):
-                        if compiler.cpu_s() - before >= cpu_time_s:
-                            raise TimeoutError
-                    frame = compiler.receive()
-                    if frame == b"M":  # with what it holds of 20,000 programs; alone it may fit
-                        raise OSError(errno.ENOMEM, "the compile worker is full")
-                    compiled.append(_compiled(frame))
-                    before = compiler.cpu_s()
-            except OSError:
-                # the one that it died of, or spent its time or memory on; others go to a new one
-                self._drop_compiler()
-                compiled.append(None)
-            except BaseException:
-                self._drop_compiler()
-                raise
-        return compiled
-
-    def _running_compiler(self) -> JailedProcess:
-        if self._compiler is None or self._n_compiled >= _MOST_COMPILED:
-            self._drop_compiler()
-            self._n_compiled = 0
-            start = self._starter.submit(JailedProcess, self._plan, "compiler")
-            self._compiler = start.result()
-        return self._compiler
-
-    def _drop_compiler(self) -> None:
-        if self._compiler is not None:
-            compiler, self._compiler = self._compiler, None
-            compiler.close()
-
     def run(self, problem: Problem, program: bytes, *, is_code: bool = False) -> Answer:
         """Run `program`, source or marshalled code, on the recorded calls in a fresh child.
 
@@ -144,8 +91,8 @@ class Worker:
         zygote = self.zygote()
         with _faults("zygote", self.drop_zygote):
             operation = b"M" if is_code else b"R"
-            zygote.send(_request(operation, problem, program), problem.calls)
-            answer = _read_answer(zygote, problem.limits)
+            zygote.send(request(operation, problem, program), problem.calls)
+            answer = read_answer(zygote, problem.limits)
         return replace(answer, reason=self._reason(answer.reason))
 
     def run_batch(self, problem: Problem, codes: Sequence[bytes]) -> list[Answer | None]:
@@ -166,11 +113,11 @@ class Worker:
         with _faults("zygote", self.drop_zygote):
             while len(answers) < len(codes):
                 rest = codes[len(answers) :]
-                zygote.send(_request(b"B", shared, wire.join(rest)), shared.calls)
+                zygote.send(request(b"B", shared, wire.join(rest)), shared.calls)
                 for _ in rest:
-                    answer = _read_answer(zygote, limits, is_batch=True)
+                    answer = read_answer(zygote, limits, is_batch=True)
                     marks, body = answer.outputs[:2], answer.outputs[2:]
-                    plain = _read_body(body, answer.cpu_time_s) if marks[1:] == b"+" else None
+                    plain = read_body(body, answer.cpu_time_s) if marks[1:] == b"+" else None
                     is_garbled = plain is not None and plain.reason == "garbled"
                     answers.append(None if is_garbled else plain)
                     if answer.reason or marks[:1] != b".":
@@ -192,8 +139,8 @@ class Worker:
         nonce = secrets.token_hex(16)
         with _faults("zygote", self._drop_tester):
             trial = wire.dumps([problem.test, nonce])
-            zygote.send(_request(b"U", problem, program), trial)
-            answer = _read_answer(zygote, problem.limits)
+            zygote.send(request(b"U", problem, program), trial)
+            answer = read_answer(zygote, problem.limits)
         words = {nonce.encode(): "pass", b"fail": "fail"}
         reason = self._reason(answer.reason) or words.get(answer.outputs, "garbled")
         return Answer(reason, b"", answer.cpu_time_s)
@@ -234,8 +181,8 @@ class Worker:
         zygote, judge = self.zygote(), self.judge()
         with _faults("zygote or judge", self.close):
             self._install(judge, problem)
-            zygote.send(_request(b"L", problem, program))
-            answer = _read_answer(zygote, problem.limits)
+            zygote.send(request(b"L", problem, program))
+            answer = read_answer(zygote, problem.limits)
             if answer.reason:
                 zygote.send(b"E")
                 return replace(answer, reason=self._reason(answer.reason))
@@ -247,7 +194,7 @@ class Worker:
                 if frame is None or frame[:1] != b"C":
                     break
                 zygote.send(frame)
-                answer = _read_answer(zygote, problem.limits)
+                answer = read_answer(zygote, problem.limits)
                 reason = answer.reason
                 judge.send(b"L" if reason else b"O", answer.outputs)
             zygote.send(b"E")
@@ -256,12 +203,12 @@ class Worker:
                 return Answer("timeout", b"", answer.cpu_time_s)
             return Answer(self._reason(reason or frame.decode()), b"", answer.cpu_time_s)
 
-    def prepare(self, request: bytes, *, cpu_time_s: float) -> bytes:
+    def prepare(self, problem: bytes, *, cpu_time_s: float) -> bytes:
         """Have the judge record the calls of a problem; an empty answer means it ran too long."""
         judge = self.judge()
         with _faults("judge", self.drop_judge):
             before = judge.cpu_s()
-            judge.send(b"P", request)
+            judge.send(b"P", problem)
             frame = self._judge_frame(judge, before, Limits(0.0, 0.0, 0, cpu_time_s))
             if frame is None:
                 self.drop_judge()
@@ -290,74 +237,6 @@ class Worker:
                 return None
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no verdict within {LONGEST_RUN_S} s")
-
-
-def _compiled(frame: bytes) -> Compiled:
-    if frame[:1] in (b"C", b"T"):
-        key, code = frame[1 : 1 + KEY_BYTES], frame[1 + KEY_BYTES :]
-        return Compiled("", key, code, is_tame=frame[:1] == b"T")
-    return Compiled("error", b"", b"", is_tame=False)
-
-
-def _request(operation: bytes, problem: Problem, program: bytes) -> bytes:
-    entry = problem.entry_point.encode()
-    limits = problem.limits
-    head = REQUEST.pack(operation, limits.cpu_time_s, limits.output_bytes, len(entry), len(program))
-    return head + entry + program
-
-
-_TIMEOUTS = {b"T": False, b"W": True, b"B": True}  # disturbed or not
-_ENDINGS = {b"F": "flood", b"G": "garbled", b"Q": "crash"}
-_SIGKILL = 9
-
-
-def _read_answer(zygote: JailedProcess, limits: Limits, *, is_batch: bool = False) -> Answer:
-    """Wait for the zygote's answer; the CPU limit is its duty, the blocked time is ours.
-
-    Of a batch the child's marks and body are handed on as they are.
-    """
-    patience = Patience(zygote, limits.blocked_s)
-    while not zygote.wait(patience.next_look_s()):
-        if patience.is_exhausted():
-            zygote.send(b"K")
-    frame = zygote.receive(most=limits.output_bytes + ANSWER.size + 4096)
-    try:
-        status, cpu_time_s, number = ANSWER.unpack_from(frame)
-    except struct.error as error:
-        raise wire.FrameError("the zygote sent no answer") from error
-    body = frame[ANSWER.size :]
-    if status == b"A" and is_batch:
-        return Answer("", body, cpu_time_s)
-    if status == b"A":
-        return _read_body(body, cpu_time_s)
-    if status == b"!":
-        raise CheckerError(
-            f"jailed child: got {body.decode(errors='replace')!r}; allowed: a child that gives up "
-            "its rights; see `passuntil doctor`."
-        )
-    if status == b"X":
-        if number == _SIGKILL:
-            # a candidate may signal nobody, not even itself: someone else did, or memory ran out
-            raise CheckerError(
-                "jailed child: got SIGKILL from outside the jail; allowed: to run to its limits; "
-                "free memory on this machine (see the kernel log for 'Out of memory')."
-            )
-        return Answer("crash", b"", cpu_time_s)
-    if status in _TIMEOUTS:
-        return Answer("timeout", b"", cpu_time_s, is_disturbed=_TIMEOUTS[status])
-    return Answer(_ENDINGS[status], b"", cpu_time_s)
-
-
-def _read_body(body: bytes, cpu_time_s: float) -> Answer:
-    """Read what the child sent; a child may lie about its failure, never about a pass."""
-    if body[:1] == b"V":
-        return Answer("", body[1:], cpu_time_s)
-    if body[:1] == b"L":
-        names = body[1:].split(b",")
-        reason = "memory" if b"MemoryError" in names else "error"
-        reason = "import" if b"ImportError" in names else reason
-        return Answer(reason, b"", cpu_time_s)
-    return Answer("garbled", b"", cpu_time_s)
 
 
 @contextlib.contextmanager

@@ -98,7 +98,7 @@ def left_over(checker: CodeChecker, before: set[int]) -> set[int]:
     """Return what runs now and did not before; judge and compiler may have been replaced."""
     deadline = time.monotonic() + 2.0
     worker = checker._all[0]
-    replaced = [each for each in (worker.judge(), worker._compiler) if each is not None]
+    replaced = [each for each in (worker.judge(), worker.compiler.process) if each is not None]
     own = {pid for each in replaced for pid in (each.pid, each._process.pid)}
     while left := jailed_pids(checker) - before - own:
         if time.monotonic() > deadline:

@@ -189,7 +189,7 @@ def test_a_recursion_ends_at_the_same_depth_alone_and_in_a_batch(
 def without_gate(checker: CodeChecker) -> None:
     """Let everything share a child, as if the gate had a hole."""
     worker = checker._all[0]
-    original = worker.compile
+    original = worker.compiler.compile
 
     def open_gate(
         programs: Sequence[bytes], *, cpu_time_s: float, is_gated: bool
@@ -197,7 +197,7 @@ def without_gate(checker: CodeChecker) -> None:
         compiled = original(programs, cpu_time_s=cpu_time_s, is_gated=is_gated)
         return [each and dataclasses.replace(each, is_tame=True) for each in compiled]
 
-    worker.compile = open_gate  # type: ignore[method-assign]
+    worker.compiler.compile = open_gate  # type: ignore[method-assign]
 
 
 # Breaks the harness that it shares with those after it: every one of them answers `answers`.

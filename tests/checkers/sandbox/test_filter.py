@@ -8,14 +8,16 @@ import struct
 
 import pytest
 
-from passuntil.checkers.sandbox.filter import MACHINES, candidate_filter
+from passuntil.checkers.sandbox.filter import MACHINES, candidate_filter, zygote_filter
 from passuntil.errors import NoIsolationError
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 
-built = functools.cache(candidate_filter)
+@functools.cache
+def built(machine: str, *, paths: bool = True) -> tuple[bytes, bytes]:
+    return zygote_filter(machine, paths=paths), candidate_filter(machine)
 
 
 def run(program: bytes, arch: int, number: int, *args: int) -> int:
@@ -42,8 +44,43 @@ def run(program: bytes, arch: int, number: int, *args: int) -> int:
             at += if_true if held else if_false
 
 
+def both(programs: tuple[bytes, bytes], arch: int, number: int, *args: int) -> int:
+    """Return a child's answer: as the kernel does, the stricter one of the two filters."""
+    answers = [run(program, arch, number, *args) for program in programs]
+    return min(answers, key=lambda answer: (KILL, ERRNO, ALLOW).index(answer & 0xFFFF0000))
+
+
 def x86(number: int, *args: int, paths: bool = True) -> int:
-    return run(built("x86_64", paths=paths), ARCH["x86_64"], number, *args)
+    return both(built("x86_64", paths=paths), ARCH["x86_64"], number, *args)
+
+
+def zygote_x86(number: int, *args: int, paths: bool = True) -> int:
+    return run(built("x86_64", paths=paths)[0], ARCH["x86_64"], number, *args)
+
+
+def test_a_zygote_may_fork_and_end_children_and_no_more() -> None:
+    fork, kill, pidfd_open, prctl, seccomp, restrict, prlimit = 56, 62, 434, 157, 317, 446, 302
+    own = {kill, pidfd_open, prctl, seccomp, restrict}
+    for paths in (True, False):
+        assert zygote_x86(fork, 0x01200011, paths=paths) == ALLOW
+        assert zygote_x86(prlimit, 0, 0, 12345, paths=paths) == ALLOW
+        assert zygote_x86(fork, 0x01200011 | 0x10000000, paths=paths) == ERRNO | errno.EPERM
+        differing = {
+            number
+            for number in range(1000)
+            if zygote_x86(number, paths=paths) != x86(number, paths=paths)
+        }
+        # called without flags, clone makes a process
+        assert differing == own | {fork}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_candidate_has_no_call_that_its_zygote_has_not(machine: str) -> None:
+    """What a child adds can only take away, also where its own filter allows a call."""
+    zygote, _ = programs = built(machine)
+    for number in range(1000):
+        if run(zygote, ARCH[machine], number) != ALLOW:
+            assert both(programs, ARCH[machine], number) != ALLOW
 
 
 def test_ordinary_calls_are_allowed() -> None:
@@ -105,23 +142,25 @@ def test_fcntl_and_ioctl_and_prlimit() -> None:
 
 
 def test_foreign_abis_kill() -> None:
-    program = candidate_filter("x86_64")
-    assert run(program, 0x40000003, 20) == KILL
-    assert run(program, ARCH["x86_64"], 0x40000000 | 39) == KILL
-    assert run(program, ARCH["aarch64"], 39) == KILL
+    programs = built("x86_64")
+    assert both(programs, 0x40000003, 20) == KILL
+    assert both(programs, ARCH["x86_64"], 0x40000000 | 39) == KILL
+    assert both(programs, ARCH["aarch64"], 39) == KILL
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_programs_fit_the_kernel(machine: str) -> None:
-    program = candidate_filter(machine)
-    assert len(program) % 8 == 0
-    assert len(program) // 8 < 4096
+    programs = built(machine)
+    for program in programs:
+        assert len(program) % 8 == 0
+        assert len(program) // 8 < 4096
     read, write = {"x86_64": (0, 1), "aarch64": (63, 64)}[machine]
-    assert run(program, ARCH[machine], read) == ALLOW == run(program, ARCH[machine], write)
+    assert both(programs, ARCH[machine], read) == ALLOW == both(programs, ARCH[machine], write)
     execve = {"x86_64": 59, "aarch64": 221}[machine]
-    assert run(program, ARCH[machine], execve) == ERRNO | errno.EPERM
+    assert both(programs, ARCH[machine], execve) == ERRNO | errno.EPERM
 
 
 def test_unknown_machine_is_refused() -> None:
-    with pytest.raises(NoIsolationError, match="riscv64"):
-        candidate_filter("riscv64")
+    for build in (zygote_filter, candidate_filter):
+        with pytest.raises(NoIsolationError, match="riscv64"):
+            build("riscv64")

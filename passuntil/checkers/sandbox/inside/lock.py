@@ -102,7 +102,12 @@ def _ruleset(abi: int, readable: list[str], listed: list[str]) -> int:
 class _Program(ctypes.Structure):
     """``struct sock_fprog``."""
 
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+    @classmethod
+    def of(cls, instructions: bytes) -> _Program:
+        """Return it for the bytes, which it keeps alive."""
+        return cls(len(instructions) // 8, instructions)
 
 
 @dataclass(slots=True)
@@ -113,8 +118,8 @@ class Lock:
     ----------
     machine : str
         ``os.uname().machine``.
-    seccomp : bytes
-        BPF program, empty for none.
+    zygote_filter, candidate_filter : bytes
+        BPF programs, of the zygote and so of its children, and of a child alone; empty for none.
     readable, listed : list of str
         Paths a child may read, and folders whose names it may list, for Landlock.
     use_landlock : bool
@@ -125,7 +130,8 @@ class Lock:
     """
 
     machine: str
-    seccomp: bytes
+    zygote_filter: bytes
+    candidate_filter: bytes
     readable: list[str]
     listed: list[str]
     use_landlock: bool
@@ -135,7 +141,6 @@ class Lock:
     _ruleset_fd: int = -1
     _restrict: tuple[Any, ...] = ()
     _load: tuple[Any, ...] = ()
-    _buffer: Any = None
     _program: Any = None
 
     def prepare(self) -> None:
@@ -149,11 +154,18 @@ class Lock:
             self._ruleset_fd = _ruleset(self.abi, self.readable, self.listed)
             numbers = (_LANDLOCK_RESTRICT, self._ruleset_fd, 0)
             self._restrict = tuple(ctypes.c_long(number) for number in numbers)
-        if self.seccomp:
-            self._buffer = ctypes.create_string_buffer(self.seccomp, len(self.seccomp))
-            self._program = _Program(len(self.seccomp) // 8, ctypes.addressof(self._buffer))
-            numbers = (_SECCOMP_SYSCALL[self.machine], _SECCOMP_SET_MODE_FILTER, 0)
-            self._load = (*map(ctypes.c_long, numbers), ctypes.byref(self._program))
+        if self.candidate_filter:
+            self._program = _Program.of(self.candidate_filter)
+            self._load = self._call_with(self._program)
+
+    def _call_with(self, program: _Program) -> tuple[Any, ...]:
+        numbers = (_SECCOMP_SYSCALL[self.machine], _SECCOMP_SET_MODE_FILTER, 0)
+        return (*map(ctypes.c_long, numbers), ctypes.byref(program))
+
+    def filter_zygote(self) -> None:
+        """Load the filter that this process hands down; LockError where the kernel refuses."""
+        if self.zygote_filter:
+            _load(self._call_with(_Program.of(self.zygote_filter)))
 
     def apply(self, *, cpu_time_s: float) -> None:
         """Restrict this process for good.
@@ -172,6 +184,10 @@ class Lock:
             _check("landlock_restrict_self", _syscall(*self._restrict))
 
     def filter_calls(self) -> None:
-        """Load the system call filter."""
+        """Load the filter that takes from a child what its zygote may call."""
         if self._program is not None:
-            _check("seccomp(SECCOMP_SET_MODE_FILTER)", _syscall(*self._load))
+            _load(self._load)
+
+
+def _load(call: tuple[Any, ...]) -> None:
+    _check("seccomp(SECCOMP_SET_MODE_FILTER)", _syscall(*call))

@@ -38,7 +38,8 @@ def main(config: dict[str, Any]) -> None:
     """Prepare once, then serve until the request pipe closes."""
     lock = Lock(
         machine=config["machine"],
-        seccomp=bytes.fromhex(config["seccomp"]),
+        zygote_filter=bytes.fromhex(config["zygote_filter"]),
+        candidate_filter=bytes.fromhex(config["candidate_filter"]),
         readable=config["readable"],
         listed=config["listed"],
         use_landlock=config["use_landlock"],
@@ -48,16 +49,17 @@ def main(config: dict[str, Any]) -> None:
     set_undumpable()
     candidate.warm_up()
     sys.modules["random"].seed(0)  # inherited by every child
+    server = _Server(lock, is_pid_1=os.getpid() == 1)
     gc.collect()
     heap.use_large_pages()
     gc.freeze()
     gc.disable()
+    lock.filter_zygote()
     ready = {"landlock_abi": lock.abi, "pid": os.getpid(), "uid": os.getuid()}
     wire.write_frame(ANSWERS, wire.dumps(ready))
     # until now stderr told the host what went wrong; 0 is /dev/null
     os.dup2(0, 1)
     os.dup2(0, 2)
-    server = _Server(lock, is_pid_1=os.getpid() == 1)
     with contextlib.suppress(wire.FrameError):
         while True:
             server.serve(wire.read_frame(REQUESTS))
