@@ -38,6 +38,12 @@ class TallyArray:
     >>> t = TallyArray.stopped(passes=1, trials=[37, 5])
     >>> len(t), t[1]
     (2, Tally.stopped(passes=1, trials=5))
+    >>> t
+    <TallyArray of 2: 2 stopped; 2 passes in 42 samples>
+    >>> TallyArray.fixed(passes=[3, 0, 12], trials=200)  # counts of 200 samples each: (n, c) tables
+    <TallyArray of 3: 3 fixed; 15 passes in 600 samples>
+    >>> t[1:].trials
+    array([5])
     """
 
     codes: NDArray[np.int8]
@@ -68,37 +74,168 @@ class TallyArray:
 
     @classmethod
     def stopped(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
-        """Return tallies that ended with the r-th pass; arguments broadcast."""
+        """Return tallies that ended with the r-th pass; arguments broadcast.
+
+        Parameters
+        ----------
+        passes : array_like of int
+            Required passes r >= 1, all of them seen.
+        trials : array_like of int
+            Samples K up to and with the r-th pass.
+        min_samples : array_like of int
+            Floor m of the design, 1 where there was none; below K where it is more.
+
+        Raises
+        ------
+        UsageError
+            A count that is no whole number or outside its range, or columns of unlike length.
+
+        Examples
+        --------
+        >>> list(TallyArray.stopped(passes=2, trials=[37, 5]))
+        [Tally.stopped(passes=2, trials=37), Tally.stopped(passes=2, trials=5)]
+        """
         return cls._of(Outcome.STOPPED, passes, trials, min_samples)
 
     @classmethod
     def censored(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
-        """Return tallies that ended at the budget; arguments broadcast."""
+        """Return tallies that ended at the budget; arguments broadcast.
+
+        Parameters
+        ----------
+        passes : array_like of int
+            Passes c seen, fewer than required.
+        trials : array_like of int
+            The budget M.
+        min_samples : array_like of int
+            Floor of the design.
+
+        Raises
+        ------
+        UsageError
+            As `stopped`.
+
+        Examples
+        --------
+        >>> nothing = TallyArray.censored(passes=[0, 1], trials=100_000)
+        >>> nothing.passes / nothing.trials
+        array([0.e+00, 1.e-05])
+        """
         return cls._of(Outcome.CENSORED, passes, trials, min_samples)
 
     @classmethod
     def floor_reached(cls, *, passes: ArrayLike, trials: ArrayLike) -> Self:
-        """Return tallies that ended at the floor; arguments broadcast."""
+        """Return tallies that ended at the floor; arguments broadcast.
+
+        Parameters
+        ----------
+        passes : array_like of int
+            Passes c seen, at least as many as required.
+        trials : array_like of int
+            The floor m.
+
+        Raises
+        ------
+        UsageError
+            As `stopped`.
+
+        Examples
+        --------
+        >>> TallyArray.floor_reached(passes=[40, 1], trials=100)[0]
+        Tally.floor_reached(passes=40, trials=100, min_samples=100)
+        """
         return cls._of(Outcome.FLOOR_REACHED, passes, trials, trials)
 
     @classmethod
     def fixed(cls, *, passes: ArrayLike, trials: ArrayLike) -> Self:
-        """Return tallies whose number of trials was fixed beforehand; arguments broadcast."""
+        """Return tallies whose number of trials was fixed beforehand; arguments broadcast.
+
+        Parameters
+        ----------
+        passes : array_like of int
+            Passes c, 0 ... n.
+        trials : array_like of int
+            Samples n of each instance, or one number for all.
+
+        Raises
+        ------
+        UsageError
+            As `stopped`.
+
+        Examples
+        --------
+        >>> TallyArray.fixed(passes=[3, 0, 12], trials=200)
+        <TallyArray of 3: 3 fixed; 15 passes in 600 samples>
+        >>> TallyArray.fixed(passes=[3, 0, 12], trials=[200, 0, 200])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        passuntil.errors.UsageError: tally 1: trials: got 0; allowed: >= 1; ...
+        """
         return cls._of(Outcome.FIXED, passes, trials, 1)
 
     @classmethod
     def steered(cls, *, passes: ArrayLike, trials: ArrayLike) -> Self:
-        """Return tallies whose trials the outcomes of all decided; arguments broadcast."""
+        """Return tallies whose trials the outcomes of all decided; arguments broadcast.
+
+        Parameters
+        ----------
+        passes, trials : array_like of int
+            Passes c of n samples, n >= 1.
+
+        Raises
+        ------
+        UsageError
+            As `stopped`.
+
+        Examples
+        --------
+        >>> TallyArray.steered(passes=[3, 0], trials=[120, 900]).is_by_rule  # no exact intervals
+        array([False, False])
+        """
         return cls._of(Outcome.STEERED, passes, trials, 1)
 
     @classmethod
     def open(cls, *, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike = 1) -> Self:
-        """Return tallies of running instances; arguments broadcast."""
+        """Return tallies of running instances; arguments broadcast.
+
+        Parameters
+        ----------
+        passes, trials : array_like of int
+            Passes c of n samples so far, n >= 0.
+        min_samples : array_like of int
+            Floor of the design.
+
+        Raises
+        ------
+        UsageError
+            As `stopped`.
+
+        Examples
+        --------
+        >>> list(TallyArray.open(passes=[0, 2], trials=[0, 31]))  # the first was not begun
+        [Tally.open(passes=0, trials=0), Tally.open(passes=2, trials=31)]
+        """
         return cls._of(Outcome.OPEN, passes, trials, min_samples)
 
     @classmethod
     def from_tallies(cls, tallies: Iterable[Tally]) -> Self:
-        """Return the array of a sequence of `Tally`."""
+        """Return the array of a sequence of `Tally`.
+
+        Parameters
+        ----------
+        tallies : iterable of Tally
+            One an instance.
+
+        Raises
+        ------
+        UsageError
+            Something else is among them; its place is named.
+
+        Examples
+        --------
+        >>> seen = [Tally.stopped(passes=1, trials=9), Tally.fixed(passes=0, trials=5)]
+        >>> TallyArray.from_tallies(seen)
+        <TallyArray of 2: 1 stopped, 1 fixed; 1 passes in 14 samples>
+        """
         if isinstance(tallies, Tally) or not isinstance(tallies, Iterable):
             raise _no_tallies(tallies)
         rows = []
@@ -124,6 +261,15 @@ class TallyArray:
         ------
         UsageError
             A count that the rule cannot end with.
+
+        Examples
+        --------
+        >>> rule = StopRule(passes=1, min_samples=100, budget=10_000)
+        >>> for tally in TallyArray.from_rule(rule, passes=[7, 1, 0], trials=[100, 2310, 10_000]):
+        ...     tally
+        Tally.floor_reached(passes=7, trials=100, min_samples=100)
+        Tally.stopped(passes=1, trials=2310, min_samples=100)
+        Tally.censored(passes=0, trials=10000, min_samples=100)
         """
         c, n = _columns(passes=passes, trials=trials)
         if rule.mode is Mode.TARGET:
@@ -178,14 +324,33 @@ class TallyArray:
         )
 
     def take(self, which: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
-        """Return the tallies at these positions (indices or a mask)."""
+        """Return the tallies at these positions (indices or a mask).
+
+        Parameters
+        ----------
+        which : array_like of bool or int
+            A mask of shape (n_instances,), or positions.
+
+        Examples
+        --------
+        >>> t = TallyArray.fixed(passes=[3, 0, 12], trials=200)
+        >>> t.take(t.passes > 0)
+        <TallyArray of 2: 2 fixed; 15 passes in 400 samples>
+        """
         index = np.asarray(which)
         return type(self)(
             self.codes[index], self.passes[index], self.trials[index], self.min_samples[index]
         )
 
     def is_outcome(self, *outcomes: Outcome) -> NDArray[np.bool_]:
-        """Whether each tally ended in one of these ways, shape (n_instances,)."""
+        """Whether each tally ended in one of these ways, shape (n_instances,).
+
+        Examples
+        --------
+        >>> t = TallyArray.from_rule(StopRule(passes=1, budget=50), passes=[1, 0], trials=[9, 50])
+        >>> t.is_outcome(Outcome.CENSORED)
+        array([False,  True])
+        """
         mask: NDArray[np.bool_] = np.isin(self.codes, [CODES[o] for o in outcomes])
         return mask
 
@@ -230,5 +395,16 @@ def _no_tallies(found: object, place: int | None = None) -> UsageError:
 
 
 def as_tally_array(tallies: TallyArray | Iterable[Tally]) -> TallyArray:
-    """Return the tallies as an array; a `TallyArray` passes through."""
+    """Return the tallies as an array; a `TallyArray` passes through.
+
+    Raises
+    ------
+    UsageError
+        Counts, outcomes or pairs in the place of tallies; the message says how they become some.
+
+    Examples
+    --------
+    >>> as_tally_array([Tally.fixed(passes=3, trials=200)])
+    <TallyArray of 1: 1 fixed; 3 passes in 200 samples>
+    """
     return tallies if isinstance(tallies, TallyArray) else TallyArray.from_tallies(tallies)

@@ -39,6 +39,12 @@ class BetaBinomial:
         Share of instances that never pass, 0 ... 1.
     log_likelihood : float
         Of the tallies.
+
+    Examples
+    --------
+    >>> rates = BetaBinomial(a=0.5, b=2.0, zero=0.25, log_likelihood=0.0)
+    >>> rates.mean
+    0.15
     """
 
     a: float
@@ -52,7 +58,25 @@ class BetaBinomial:
         return (1 - self.zero) * self.a / (self.a + self.b)
 
     def pass_at_k(self, k: ArrayLike) -> Floats:
-        """Return pass@k = (1 - zero) (1 - B(a, b + k) / B(a, b)), shape of `k`."""
+        """Return pass@k = (1 - zero) (1 - B(a, b + k) / B(a, b)), shape of `k`.
+
+        Parameters
+        ----------
+        k : array_like of int
+            Numbers of samples, >= 1.
+
+        Raises
+        ------
+        UsageError
+            Some k is below 1 or not whole.
+
+        Examples
+        --------
+        Never more than the share that can pass at all:
+
+        >>> BetaBinomial(0.5, 2.0, 0.25, 0.0).pass_at_k([1, 10, 10_000]).round(3)
+        array([0.15 , 0.459, 0.74 ])
+        """
         ks = sample_numbers(k)
         gap = betaln(self.a, self.b + ks) - betaln(self.a, self.b)
         return np.asarray(-(1 - self.zero) * np.expm1(gap), float)

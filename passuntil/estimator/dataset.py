@@ -97,6 +97,14 @@ def dataset_pass_rate(
     >>> interval = rate.confidence_interval(0.9)
     >>> round(interval.low, 4), round(interval.high, 4)
     (0.0436, 0.0806)
+
+    Where nothing passed there is a limit and no number:
+
+    >>> try:
+    ...     dataset_pass_rate(TallyArray.censored(passes=[0] * 20, trials=10_000))
+    ... except EstimationError as error:
+    ...     print(f"PU is below {error.partial:.2g}")
+    PU is below 1.5e-05
     """
     array = as_tally_array(tallies)
     if method not in get_args(DatasetMethod):
@@ -162,6 +170,12 @@ class PU:
         What a reader has to know before using it.
     mle_mean : float
         The paper's mean of c/n, for comparison.
+
+    Examples
+    --------
+    >>> pu = measure_pu(TallyArray.fixed(passes=[3, 0, 12, 40], trials=200), confidence_level=0.9)
+    >>> print(f"{pu.value:.4f} [{pu.low:.4f}, {pu.high:.4f}], {pu.label}")
+    0.0688 [0.0558, 0.0838], mean of unbiased estimates
     """
 
     value: float | None
@@ -173,7 +187,13 @@ class PU:
     mle_mean: float
 
     def to_json(self) -> dict[str, float | str | None]:
-        """Return plain values."""
+        """Return plain values.
+
+        Examples
+        --------
+        >>> measure_pu(TallyArray.fixed(passes=[5, 5], trials=10)).to_json()["value"]
+        0.5
+        """
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -209,6 +229,9 @@ def measure_pu(
     --------
     >>> measure_pu([Tally.censored(passes=0, trials=1000)] * 10).value is None
     True
+    >>> nothing = measure_pu(TallyArray.censored(passes=[0] * 20, trials=10_000))
+    >>> print(f"below {nothing.high:.2g}: {nothing.caution}")
+    below 1.5e-05: nothing passed
     """
     level = check_level(confidence_level)
     if isinstance(tallies, ExactRates):

@@ -32,6 +32,17 @@ class ExactRate:
     unsummed : float
         Upper bound of the probability of passing sequences that are not in the sum;
         value + unsummed <= 1.
+
+    Raises
+    ------
+    UsageError
+        They are no probabilities.
+
+    Examples
+    --------
+    >>> rate = ExactRate(value=0.25, unsummed=1e-9)
+    >>> rate.value, rate.upper
+    (0.25, 0.250000001)
     """
 
     value: float
@@ -71,6 +82,8 @@ class ExactRates:
     >>> rates = ExactRates([ExactRate(0.25, 0.0), ExactRate(0.5, 1e-9)])
     >>> rates.mean, len(rates)
     (0.375, 2)
+    >>> rates.values, round(rates.mean_unsummed, 12)
+    (array([0.25, 0.5 ]), 5e-10)
     """
 
     rates: tuple[ExactRate, ...]

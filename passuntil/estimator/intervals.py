@@ -44,6 +44,15 @@ class Interval(Generic[T]):
         Stated chance of holding the truth.
     method : str
         How it was made.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, pass_rate
+    >>> interval = pass_rate(Tally.censored(passes=0, trials=1000)).confidence_interval()
+    >>> interval.low, round(interval.high, 6), interval.method
+    (0.0, 0.003682, 'exact')
+    >>> pass_rate(TallyArray.fixed(passes=range(50), trials=100)).confidence_interval(0.9)
+    <50 intervals, low in [0, 0.4039], high in [0.02951, 0.5766], exact at 0.9>
     """
 
     low: T
@@ -64,7 +73,16 @@ class Interval(Generic[T]):
 
 
 def check_level(confidence_level: float) -> float:
-    """Return the level, or raise `UsageError` unless 0 < level < 1."""
+    """Return the level, or raise `UsageError` unless 0 < level < 1.
+
+    Examples
+    --------
+    >>> check_level(0.9)
+    0.9
+    >>> check_level(95)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.UsageError: confidence_level: got 95; allowed: between 0 and 1, ...
+    """
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise UsageError(
             f"confidence_level: got {confidence_level!r}; allowed: between 0 and 1, both "
@@ -101,6 +119,25 @@ def interval_bounds(
     ------
     EstimationError
         "exact" on open or steered tallies: their trials follow no rule with known chances.
+
+    Notes
+    -----
+    "exact" and "bayes" are quantiles of Beta distributions [1]_ [2]_ [3]_; "likelihood_ratio" is
+    where the log likelihood lies half a chi-square quantile below its maximum. The formulas are
+    those of `PassRate.confidence_interval`.
+
+    References
+    ----------
+    .. [1] Clopper & Pearson 1934, Biometrika 26.
+    .. [2] Girshick, Mosteller & Savage 1946, Ann. Math. Stat. 17.
+    .. [3] Brown, Cai & DasGupta 2001, Statistical Science 16.
+
+    Examples
+    --------
+    >>> t = TallyArray.fixed(passes=[0, 3], trials=100)
+    >>> low, high = interval_bounds(t, tails=(0.0, 0.05), method="exact")  # one-sided
+    >>> low, high.round(4)
+    (array([0., 0.]), array([0.0295, 0.0757]))
     """
     if method not in ("exact", "likelihood_ratio", "bayes"):
         raise UsageError(f"method: got {method!r}; allowed: 'exact', 'likelihood_ratio', 'bayes'.")

@@ -35,6 +35,11 @@ def tallies_from_outcomes(
     UsageError
         A value other than 0 and 1.
 
+    Returns
+    -------
+    TallyArray
+        Shape (n_instances,).
+
     Examples
     --------
     >>> rows = [[0, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
@@ -112,6 +117,14 @@ class OutcomeTable:
         Names, in the order of first appearance.
     outcomes : tuple of tuple of int
         0/1 in the order of the file, one row per instance.
+
+    Examples
+    --------
+    >>> table = OutcomeTable.of([("a", False), ("b", True), ("a", True)])
+    >>> table
+    <OutcomeTable of 2 instances: 2 passes in 3 samples>
+    >>> table.instances, table.outcomes
+    (('a', 'b'), ((0, 1), (1,)))
     """
 
     instances: tuple[str, ...]
@@ -125,12 +138,30 @@ class OutcomeTable:
         )
 
     def tallies(self, rule: StopRule | None = None) -> TallyArray:
-        """Return one tally per instance; see `tallies_from_outcomes`."""
+        """Return one tally per instance; see `tallies_from_outcomes`.
+
+        Parameters
+        ----------
+        rule : StopRule, optional
+            Replays it; without one the samples of the file count as fixed in number.
+
+        Examples
+        --------
+        >>> table = OutcomeTable(("a", "b"), ((0, 1, 1), (0, 0, 0)))
+        >>> list(table.tallies(StopRule(passes=1, budget=3)))
+        [Tally.stopped(passes=1, trials=2), Tally.censored(passes=0, trials=3)]
+        """
         return tallies_from_outcomes(self.outcomes, rule)
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, bool]]) -> OutcomeTable:
-        """Return the table of (instance, passed) pairs in the order of sampling."""
+        """Return the table of (instance, passed) pairs in the order of sampling.
+
+        Examples
+        --------
+        >>> OutcomeTable.of([("a", False), ("b", True), ("a", True)]).outcomes
+        ((0, 1), (1,))
+        """
         rows: dict[str, list[int]] = {}
         for name, passed in pairs:
             rows.setdefault(name, []).append(int(passed))

@@ -58,10 +58,17 @@ def pass_at_k(
     Fixed n: 1 - C(n - c, k) / C(n, k). On tallies that stopped at a pass the last sample passes by
     design, so that formula is biased upwards (at k = 1 it is the mean of r/K).
 
+    References
+    ----------
+    .. [1] Chen et al. 2021, arXiv 2107.03374, Eq. 1.
+
     Examples
     --------
     >>> pass_at_k(TallyArray.fixed(passes=[0, 5], trials=10), [1, 6], method="fixed_n")
     array([0.25, 0.5 ])
+    >>> stopped = TallyArray.stopped(passes=1, trials=[1, 2, 40, 300])
+    >>> pass_at_k(stopped, [1, 10, 100]).round(2)
+    array([0.33, 0.52, 0.73])
     """
     array = as_tally_array(tallies)
     if method not in get_args(PassAtKMethod):

@@ -32,6 +32,23 @@ def unbiased_parts(tallies: TallyArray) -> tuple[Floats, Floats, Mask]:
     -----
     Stopped at K beyond the floor: (r - 1)/(K - 1); otherwise c/n. Variance: estimate squared
     minus the unbiased estimate of p squared, (r-1)(r-2)/((K-1)(K-2)) or c(c-1)/(n(n-1)).
+
+    Parameters
+    ----------
+    tallies : TallyArray
+        Shape (n_instances,).
+
+    Returns
+    -------
+    values, variances : ndarray of float, shape (n_instances,)
+    exists : ndarray of bool, shape (n_instances,)
+        False for first passes without a floor, open and steered tallies.
+
+    Examples
+    --------
+    >>> values, variances, exists = unbiased_parts(TallyArray.stopped(passes=[1, 2, 3], trials=5))
+    >>> values, variances.round(4), exists
+    (array([0.  , 0.25, 0.5 ]), array([0.    , 0.0625, 0.0833]), array([False,  True,  True]))
     """
     c, n = tallies.passes.astype(float), tallies.trials.astype(float)
     is_stop = tallies.is_outcome(Outcome.STOPPED)
@@ -53,6 +70,22 @@ def log_parts(tallies: TallyArray) -> tuple[Floats, Mask]:
     -----
     Stopped at K beyond the floor: psi(r) - psi(K) [2]_. Floor m reached: psi(c+1) - psi(m+1).
     A fixed n is the design "one pass, floor n, cap n" and takes the floor's form.
+
+    Parameters
+    ----------
+    tallies : TallyArray
+        Shape (n_instances,).
+
+    Returns
+    -------
+    values : ndarray of float, shape (n_instances,)
+    exists : ndarray of bool, shape (n_instances,)
+        False where the tally gives a limit only.
+
+    Examples
+    --------
+    >>> log_parts(TallyArray.stopped(passes=1, trials=[1, 2]))
+    (array([ 0., -1.]), array([ True,  True]))
     """
     c, n = tallies.passes, np.maximum(tallies.trials, 1)
     is_stop = tallies.is_outcome(Outcome.STOPPED)

@@ -26,6 +26,14 @@ class PassRate:
     ----------
     tally : Tally
         What was seen.
+
+    Examples
+    --------
+    >>> rate = pass_rate(Tally.stopped(passes=2, trials=100))
+    >>> rate
+    PassRate(tally=Tally.stopped(passes=2, trials=100))
+    >>> rate.mle, round(rate.unbiased, 4)
+    (0.02, 0.0101)
     """
 
     tally: Tally
@@ -45,6 +53,11 @@ class PassRate:
         ------
         EstimationError
             No sample was judged.
+
+        Examples
+        --------
+        >>> pass_rate(Tally.stopped(passes=1, trials=4)).mle
+        0.25
         """
         return float(self._many.mle[0])
 
@@ -57,6 +70,13 @@ class PassRate:
         EstimationError
             Stopped at the first pass without a floor (no useful one exists), or open. `partial`
             is the likelihood-ratio interval.
+
+        Examples
+        --------
+        >>> pass_rate(Tally.stopped(passes=2, trials=5)).unbiased
+        0.25
+        >>> pass_rate(Tally.floor_reached(passes=7, trials=20)).unbiased
+        0.35
         """
         try:
             return float(self._many.unbiased[0])
@@ -73,6 +93,21 @@ class PassRate:
         EstimationError
             Censored or open: the data give a limit, not a number. `partial` is the one-sided
             95 % upper limit of log p.
+
+        Notes
+        -----
+        psi(r) - psi(K) if stopped at K beyond the floor, -(1 + 1/2 + ... + 1/(K-1)) at r = 1;
+        psi(c+1) - psi(m+1) at the floor m.
+
+        Examples
+        --------
+        >>> round(pass_rate(Tally.stopped(passes=1, trials=3)).log_rate, 6)
+        -1.5
+        >>> try:
+        ...     pass_rate(Tally.censored(passes=0, trials=1000)).log_rate
+        ... except EstimationError as error:
+        ...     print(f"log p is below {error.partial:.2f}")
+        log p is below -5.81
         """
         value, exists = log_parts(self._many.tallies)
         if exists[0]:
@@ -117,6 +152,23 @@ class PassRate:
             "exact" for an open or steered tally.
         UsageError
             A level outside (0, 1), an unknown method.
+
+        Notes
+        -----
+        With a = 1 - level. "exact": stopped at K, [BetaInv(a/2; r, K-r+1), BetaInv(1-a/2; r, K-r)];
+        otherwise Clopper and Pearson's [BetaInv(a/2; c, n-c+1), BetaInv(1-a/2; c+1, n-c)].
+        "likelihood_ratio": where 2 (l(c/n) - l(p)) is at most the chi-square(1) quantile of the
+        level. "bayes": the a/2 and 1 - a/2 quantiles of Beta(prior[0] + c, prior[1] + n - c).
+
+        Examples
+        --------
+        >>> rate = pass_rate(Tally.stopped(passes=2, trials=100))
+        >>> for method in ("exact", "likelihood_ratio", "bayes"):
+        ...     interval = rate.confidence_interval(0.9, method=method)
+        ...     print(f"{method}: [{interval.low:.4f}, {interval.high:.4f}]")
+        exact: [0.0036, 0.0470]
+        likelihood_ratio: [0.0048, 0.0522]
+        bayes: [0.0058, 0.0542]
         """
         many = self._many.confidence_interval(confidence_level, method=method, prior=prior)
         return Interval(float(many.low[0]), float(many.high[0]), confidence_level, method)
@@ -124,13 +176,47 @@ class PassRate:
     def upper_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
     ) -> float:
-        """Return the one-sided upper limit of p."""
+        """Return the one-sided upper limit of p.
+
+        Parameters
+        ----------
+        confidence_level : float
+            Between 0 and 1; all of the rest lies above the limit.
+        method : {"exact", "likelihood_ratio", "bayes"}
+            As in `confidence_interval`.
+
+        Raises
+        ------
+        EstimationError, UsageError
+            As `confidence_interval`.
+
+        Examples
+        --------
+        >>> round(pass_rate(Tally.censored(passes=0, trials=100_000)).upper_limit(0.95), 7)
+        3e-05
+        """
         return float(self._many.upper_limit(confidence_level, method=method)[0])
 
     def lower_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
     ) -> float:
-        """Return the one-sided lower limit of p."""
+        """Return the one-sided lower limit of p.
+
+        Parameters
+        ----------
+        confidence_level, method
+            As in `upper_limit`.
+
+        Raises
+        ------
+        EstimationError, UsageError
+            As `confidence_interval`.
+
+        Examples
+        --------
+        >>> round(pass_rate(Tally.stopped(passes=1, trials=10)).lower_limit(0.95), 4)
+        0.0051
+        """
         return float(self._many.lower_limit(confidence_level, method=method)[0])
 
 

@@ -32,13 +32,33 @@ class PassRates:
     ----------
     tallies : TallyArray
         What was seen, shape (n_instances,).
+
+    Examples
+    --------
+    >>> from passuntil import pass_rate
+    >>> rates = pass_rate(TallyArray.stopped(passes=2, trials=[5, 101, 1001]))
+    >>> rates.unbiased
+    array([0.25 , 0.01 , 0.001])
+    >>> rates.confidence_interval().low.round(5)
+    array([0.05274, 0.00241, 0.00024])
     """
 
     tallies: TallyArray
 
     @property
     def mle(self) -> Floats:
-        """Maximum likelihood c/n, shape (n_instances,). Biased upwards for stopped tallies."""
+        """Maximum likelihood c/n, shape (n_instances,). Biased upwards for stopped tallies.
+
+        Raises
+        ------
+        EstimationError
+            Some instance has no sample.
+
+        Examples
+        --------
+        >>> PassRates(TallyArray.fixed(passes=[3, 0], trials=200)).mle
+        array([0.015, 0.   ])
+        """
         if (self.tallies.trials == 0).any():
             raise EstimationError(
                 "mle: got an instance without samples; allowed: n >= 1; leave it out or sample it."
@@ -53,6 +73,17 @@ class PassRates:
         ------
         EstimationError
             Some tally has none; `partial` is the mask of those that have one.
+
+        Examples
+        --------
+        First passes without a floor have none; the error tells which of the others do:
+
+        >>> rates = PassRates(TallyArray.stopped(passes=[1, 2], trials=[7, 9]))
+        >>> try:
+        ...     rates.unbiased
+        ... except EstimationError as error:
+        ...     print(PassRates(rates.tallies.take(error.partial)).unbiased)
+        [0.125]
         """
         value, _, exists = unbiased_parts(self.tallies)
         if not exists.all():
@@ -67,6 +98,11 @@ class PassRates:
         ------
         EstimationError
             Some tally gives a limit only; `partial` is the mask of those that have a number.
+
+        Examples
+        --------
+        >>> PassRates(TallyArray.stopped(passes=1, trials=[2, 3])).log_rate
+        array([-1. , -1.5])
         """
         value, exists = log_parts(self.tallies)
         if not exists.all():
@@ -85,7 +121,19 @@ class PassRates:
         method: IntervalMethod = "exact",
         prior: tuple[float, float] = JEFFREYS,
     ) -> Interval[Floats]:
-        """Return equal-tailed intervals; arguments as in `PassRate.confidence_interval`."""
+        """Return equal-tailed intervals; arguments as in `PassRate.confidence_interval`.
+
+        Returns
+        -------
+        Interval
+            Of arrays, `low` and `high` of shape (n_instances,).
+
+        Examples
+        --------
+        >>> interval = PassRates(TallyArray.fixed(passes=[0, 5], trials=10)).confidence_interval()
+        >>> interval.high.round(3)
+        array([0.308, 0.813])
+        """
         tail = (1 - check_level(confidence_level)) / 2
         low, high = interval_bounds(self.tallies, tails=(tail, tail), method=method, prior=prior)
         return Interval(low, high, confidence_level, method)
@@ -93,14 +141,26 @@ class PassRates:
     def upper_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
     ) -> Floats:
-        """Return one-sided upper limits, shape (n_instances,)."""
+        """Return one-sided upper limits, shape (n_instances,).
+
+        Examples
+        --------
+        >>> PassRates(TallyArray.censored(passes=[0, 1], trials=1000)).upper_limit().round(4)
+        array([0.003 , 0.0047])
+        """
         tail = 1 - check_level(confidence_level)
         return interval_bounds(self.tallies, tails=(0.0, tail), method=method)[1]
 
     def lower_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
     ) -> Floats:
-        """Return one-sided lower limits, shape (n_instances,)."""
+        """Return one-sided lower limits, shape (n_instances,).
+
+        Examples
+        --------
+        >>> PassRates(TallyArray.censored(passes=[0, 1], trials=1000)).lower_limit().round(6)
+        array([0.0e+00, 5.1e-05])
+        """
         tail = 1 - check_level(confidence_level)
         return interval_bounds(self.tallies, tails=(tail, 0.0), method=method)[0]
 

@@ -49,6 +49,13 @@ class MeanUncertainty:
         How it was made, as in `dataset_pass_rate`.
     posterior : MeanPosterior or None
         What `value` was taken from, where it came from one.
+
+    Examples
+    --------
+    >>> tallies = TallyArray.fixed(passes=[3, 0], trials=200)
+    >>> spread = MeanUncertainty(tallies, 0.0075, "unbiased", None)
+    >>> round(spread.sampling_sd, 4)
+    0.0043
     """
 
     tallies: TallyArray
@@ -157,6 +164,26 @@ def zero_limit(tallies: TallyArray, confidence_level: float) -> float:
     -----
     The largest mean p with prod (1 - p_i)^n_i >= 1 - level; it has 1 - p_i = min(1, lambda n_i),
     and equals 1 - (1 - level)^(1/sum n) where all n are equal.
+
+    Parameters
+    ----------
+    tallies : TallyArray
+        Shape (n_instances,), no passes among them.
+    confidence_level : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        1 where an instance was never sampled: it may always pass.
+
+    Examples
+    --------
+    The limit of ten instances of 1,000 samples is that of one of 10,000, the rule of three:
+
+    >>> limit = zero_limit(TallyArray.censored(passes=[0] * 10, trials=1000), 0.95)
+    >>> round(limit * 10_000, 2)
+    3.0
     """
     n = tallies.trials.astype(float)
     target = np.log(1 - confidence_level)

@@ -182,7 +182,7 @@ MANY = TallyArray.fixed(passes=np.arange(1000), trials=1000)
 REPRS = {
     "1000 fixed; 499500 passes in 1000000 samples": MANY,
     "1000: 1000 fixed": pass_rate(MANY),
-    "value=0.4995, caution=None": dataset_pass_rate(MANY),
+    "PU 0.4995 over 1000 instances, mean of unbiased": dataset_pass_rate(MANY),
     "<1000 intervals, low in .*exact at 0.9>": pass_rate(MANY).confidence_interval(0.9),
     "mean 0.4995, weight on": fit_mixing(MANY),
     "1000 instances: 500 passes in 1000 samples": OutcomeTable.of(
