@@ -36,6 +36,12 @@ class Progress:
         Its judged samples.
     leased : int
         Highest index handed out so far.
+
+    Examples
+    --------
+    >>> from passuntil.stopping import StopRule
+    >>> Progress(InstanceState(StopRule(passes=1)), leased=0).state.n_committed
+    0
     """
 
     state: InstanceState
@@ -73,6 +79,18 @@ def next_leases(instances: Sequence[Progress], *, room: int, capacity: int) -> l
     list of Lease
         At most `room` indices together, each above its instance's `leased` and at or below its
         `limit`.
+
+    Examples
+    --------
+    One instance passed nothing in 40 samples, another half of its first four. The hard one gets the
+    wide window:
+
+    >>> from passuntil.stopping import StopRule
+    >>> hard, easy = (InstanceState(StopRule(passes=3, budget=1000)) for _ in range(2))
+    >>> hard.observe_prefix(bytes(40))
+    >>> easy.observe_prefix(bytes([0, 1, 0, 1]))
+    >>> next_leases([Progress(hard, 40), Progress(easy, 4)], room=64, capacity=64)
+    [Lease(position=0, start=41, stop=103), Lease(position=1, start=5, stop=7)]
     """
     plan = _Plan(instances, room)
     begun = [i for i in plan.open if instances[i].leased > 0]

@@ -9,11 +9,23 @@ import pytest
 import passuntil.choices
 import passuntil.estimator
 import passuntil.fitter
+import passuntil.records
+import passuntil.steering
+import passuntil.stopping
+
+PACKAGES = (
+    passuntil.choices,
+    passuntil.estimator,
+    passuntil.fitter,
+    passuntil.records,
+    passuntil.steering,
+    passuntil.stopping,
+)
 
 
 def core_modules() -> list[str]:
-    names = ["passuntil.records", "passuntil.stopping"]
-    for package in (passuntil.choices, passuntil.estimator, passuntil.fitter):
+    names = ["passuntil.planning"]
+    for package in PACKAGES:
         names += [m.name for m in pkgutil.iter_modules(package.__path__, package.__name__ + ".")]
     return names
 

@@ -15,6 +15,11 @@ class ExactAnswer:
     ----------
     accepted : tuple of str
         Accepted answers, at least one.
+
+    Examples
+    --------
+    >>> ExactAnswer(accepted=("42", "forty-two"))
+    ExactAnswer(accepted=('42', 'forty-two'))
     """
 
     accepted: tuple[str, ...]
@@ -22,7 +27,7 @@ class ExactAnswer:
 
 @dataclass(frozen=True, slots=True)
 class CodeTests:
-    """What a code checker runs, in HumanEval's format [1]_.
+    r"""What a code checker runs, in HumanEval's format [1]_.
 
     The judged program is ``prompt + completion``; ``test`` defines ``check(candidate)`` and is
     called with the function named ``entry_point``.
@@ -41,6 +46,18 @@ class CodeTests:
     References
     ----------
     .. [1] Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374.
+
+    Examples
+    --------
+    >>> tests = CodeTests(
+    ...     prompt="def double(x):\n",
+    ...     test="def check(candidate):\n    assert candidate(2) == 4\n",
+    ...     entry_point="double",
+    ...     canonical_solution="    return 2 * x\n",
+    ... )
+    >>> print(tests.prompt + tests.canonical_solution)
+    def double(x):
+        return 2 * x
     """
 
     prompt: str
@@ -66,6 +83,12 @@ class Instance:
         Text the model continues.
     target : ExactAnswer or CodeTests
         What its completions are judged against.
+
+    Examples
+    --------
+    >>> question = Instance("sums", "sums/0", "3 + 4 =", ExactAnswer(("7",)))
+    >>> question.id, question.target.accepted
+    ('sums/0', ('7',))
     """
 
     task: str

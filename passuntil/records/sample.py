@@ -23,6 +23,12 @@ class SampleKey:
         Names.
     index : int
         1, 2, 3, ... within the instance.
+
+    Examples
+    --------
+    >>> key = SampleKey("pico-70M", "sums", "sums/0", 1)
+    >>> key.seed(0) == key.seed(0), key.seed(0) == key.seed(1)
+    (True, False)
     """
 
     model: str
@@ -31,7 +37,13 @@ class SampleKey:
     index: int
 
     def seed(self, run_seed: int) -> int:
-        """Return the sample's own seed, uniform over 0 ... 2**63 - 1; see `sample_seeds`."""
+        """Return the sample's own seed, uniform over 0 ... 2**63 - 1; see `sample_seeds`.
+
+        Examples
+        --------
+        >>> SampleKey("m", "t", "i", 1).seed(0)
+        2398661032429092240
+        """
         return sample_seeds(run_seed, self.model, self.task, self.instance)(self.index)
 
 
@@ -40,6 +52,28 @@ def sample_seeds(run_seed: int, model: str, task: str, instance: str) -> Callabl
 
     A hash, so that neighbouring indices, instances and models share nothing: engines that add
     the index to a base seed repeat each other where the ranges overlap.
+
+    Parameters
+    ----------
+    run_seed : int
+        The run's seed, any whole number.
+    model, task, instance : str
+        Names.
+
+    Returns
+    -------
+    callable
+        Takes an index 1, 2, 3, ... and returns an int of 63 bits.
+
+    Notes
+    -----
+    The first 63 bits of BLAKE2b over the fields, each with its length in front.
+
+    Examples
+    --------
+    >>> seed = sample_seeds(0, "m", "t", "i")
+    >>> seed(1), seed(1) == SampleKey("m", "t", "i", 1).seed(0)
+    (2398661032429092240, True)
     """
     # length prefixes keep ("ab", "c") and ("a", "bc") apart
     fields = (str(run_seed), model, task, instance)
@@ -55,7 +89,13 @@ def sample_seeds(run_seed: int, model: str, task: str, instance: str) -> Callabl
 
 
 class FinishReason(StrEnum):
-    """Why a completion ended."""
+    """Why a completion ended.
+
+    Examples
+    --------
+    >>> FinishReason("length") is FinishReason.LENGTH  # ran into the limit: the text is cut off
+    True
+    """
 
     END = "end"
     """The model emitted its end-of-sequence token."""
@@ -79,6 +119,13 @@ class Completion:
         All generated tokens, the end-of-sequence token included: the truth the text is made of.
     finish_reason : FinishReason
         Why it ended.
+
+    Examples
+    --------
+    >>> key = SampleKey("pico-70M", "sums", "sums/0", 1)
+    >>> completion = Completion(key, " 7", token_ids=(716, 2), finish_reason=FinishReason.END)
+    >>> completion.n_tokens
+    2
     """
 
     key: SampleKey
@@ -97,6 +144,11 @@ class Verdict:
     """Pass, or fail with a reason. A fault of the checker is neither: it raises ``CheckerError``.
 
     Use :meth:`passed` and :meth:`failed`.
+
+    Examples
+    --------
+    >>> Verdict.passed().is_pass, Verdict.failed("wrong answer").reason
+    (True, 'wrong answer')
     """
 
     is_pass: bool
@@ -109,7 +161,18 @@ class Verdict:
 
     @classmethod
     def failed(cls, reason: str) -> Self:
-        """Return the verdict of a failing sample; `reason` is a short word such as "timeout"."""
+        """Return the verdict of a failing sample; `reason` is a short word such as "timeout".
+
+        Raises
+        ------
+        UsageError
+            No reason, or "pass".
+
+        Examples
+        --------
+        >>> Verdict.failed("timeout")
+        Verdict(is_pass=False, reason='timeout')
+        """
         if not reason or reason == "pass":
             raise UsageError(
                 f"fail reason: got {reason!r}; allowed: a short word other than 'pass'; "

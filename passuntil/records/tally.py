@@ -14,7 +14,13 @@ __all__ = ["Outcome", "Tally"]
 
 
 class Outcome(StrEnum):
-    """How the sampling of an instance ended; fixes which estimators are valid."""
+    """How the sampling of an instance ended; fixes which estimators are valid.
+
+    Examples
+    --------
+    >>> [outcome.value for outcome in Outcome if outcome.is_by_rule]
+    ['stopped', 'floor_reached', 'censored', 'fixed']
+    """
 
     STOPPED = "stopped"
     """At the r-th pass, beyond the floor."""
@@ -56,12 +62,20 @@ class Tally:
     min_samples : int
         The floor m of the design; 1 where there was none.
 
+    Raises
+    ------
+    UsageError
+        A count that is no integer or outside its range.
+
     Examples
     --------
     >>> Tally.stopped(passes=1, trials=37)
     Tally.stopped(passes=1, trials=37)
     >>> Tally.censored(passes=0, trials=100_000)
     Tally.censored(passes=0, trials=100000)
+    >>> Tally.fixed(passes=3, trials=2)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.UsageError: passes: got 3 with trials=2; allowed for a fixed tally: 0 ... 2; ...
     """
 
     outcome: Outcome
@@ -103,36 +117,80 @@ class Tally:
         """Sampling ended with the r-th pass: `passes` = r, sample `trials` = K is that pass.
 
         `min_samples` is the floor of the design; beyond it the r-th pass decides.
+
+        Examples
+        --------
+        >>> Tally.stopped(passes=1, trials=2310, min_samples=100)
+        Tally.stopped(passes=1, trials=2310, min_samples=100)
+        >>> Tally.stopped(passes=1, trials=100, min_samples=100)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        passuntil.errors.UsageError: trials: got 100 ... at the floor use Tally.floor_reached.
         """
         return cls(Outcome.STOPPED, passes, trials, min_samples)
 
     @classmethod
     def censored(cls, *, passes: int, trials: int, min_samples: int = 1) -> Self:
-        """Sampling ended at the budget `trials` = M with fewer than r passes."""
+        """Sampling ended at the budget `trials` = M with fewer than r passes.
+
+        Examples
+        --------
+        >>> Tally.censored(passes=1, trials=100_000)
+        Tally.censored(passes=1, trials=100000)
+        """
         return cls(Outcome.CENSORED, passes, trials, min_samples)
 
     @classmethod
     def floor_reached(cls, *, passes: int, trials: int) -> Self:
-        """Sampling ended at the floor `trials` = m, `passes` >= r of them passing."""
+        """Sampling ended at the floor `trials` = m, `passes` >= r of them passing.
+
+        Examples
+        --------
+        >>> Tally.floor_reached(passes=40, trials=100)
+        Tally.floor_reached(passes=40, trials=100, min_samples=100)
+        """
         return cls(Outcome.FLOOR_REACHED, passes, trials, trials)
 
     @classmethod
     def fixed(cls, *, passes: int, trials: int) -> Self:
-        """The number of trials was fixed beforehand."""
+        """The number of trials was fixed beforehand.
+
+        Examples
+        --------
+        >>> Tally.fixed(passes=3, trials=200)
+        Tally.fixed(passes=3, trials=200)
+        """
         return cls(Outcome.FIXED, passes, trials)
 
     @classmethod
     def steered(cls, *, passes: int, trials: int) -> Self:
-        """Outcomes of all instances together decided the number of trials."""
+        """Outcomes of all instances together decided the number of trials.
+
+        Examples
+        --------
+        >>> Tally.steered(passes=3, trials=120).outcome.is_by_rule  # no exact interval
+        False
+        """
         return cls(Outcome.STEERED, passes, trials)
 
     @classmethod
     def open(cls, *, passes: int, trials: int, min_samples: int = 1) -> Self:
-        """Sampling goes on; the committed prefix so far."""
+        """Sampling goes on; the committed prefix so far.
+
+        Examples
+        --------
+        >>> Tally.open(passes=0, trials=0)  # not begun
+        Tally.open(passes=0, trials=0)
+        """
         return cls(Outcome.OPEN, passes, trials, min_samples)
 
     def to_json(self) -> Mapping[str, str | int]:
-        """Return the tally as plain values."""
+        """Return the tally as plain values.
+
+        Examples
+        --------
+        >>> Tally.fixed(passes=3, trials=200).to_json()
+        {'outcome': 'fixed', 'passes': 3, 'trials': 200, 'min_samples': 1}
+        """
         return {
             "outcome": self.outcome.value,
             "passes": self.passes,

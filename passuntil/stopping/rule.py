@@ -43,6 +43,17 @@ class StopRule:
     ------
     UsageError
         A value is outside its range.
+
+    Examples
+    --------
+    >>> rule = StopRule(passes=1, min_samples=100, budget=10_000)
+    >>> rule.is_stop(passes=40, trials=99), rule.is_stop(passes=40, trials=100)
+    (False, True)
+    >>> rule.is_stop(passes=0, trials=9_999), rule.is_stop(passes=0, trials=10_000)
+    (False, True)
+    >>> StopRule(budget=1e5)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.UsageError: budget: got 100000.0 of type float; allowed: an integer; ...
     """
 
     passes: int = 1
@@ -52,16 +63,34 @@ class StopRule:
 
     @classmethod
     def fixed(cls, samples: int) -> Self:
-        """Return the rule that draws so many samples, whatever their verdicts."""
+        """Return the rule that draws so many samples, whatever their verdicts.
+
+        Examples
+        --------
+        >>> StopRule.fixed(200).is_stop(passes=200, trials=199)
+        False
+        """
         return cls(min_samples=samples, budget=samples, mode=Mode.FIXED)
 
     @classmethod
     def steered(cls, *, min_samples: int, budget: int) -> Self:
-        """Return the rule of an instance that is told how many samples to draw, within bounds."""
+        """Return the rule of an instance that is told how many samples to draw, within bounds.
+
+        Examples
+        --------
+        >>> StopRule.steered(min_samples=10, budget=1000).mode.value
+        'target'
+        """
         return cls(min_samples=min_samples, budget=budget, mode=Mode.TARGET)
 
     def is_stop(self, passes: int, trials: int) -> bool:
-        """Whether sampling ends with so many passes in so many samples."""
+        """Whether sampling ends with so many passes in so many samples.
+
+        Examples
+        --------
+        >>> StopRule(passes=2).is_stop(passes=2, trials=37)
+        True
+        """
         if trials == self.budget:
             return True
         return self.mode is Mode.UNTIL and passes >= self.passes and trials >= self.min_samples

@@ -110,6 +110,13 @@ class InstanceState:
         ------
         UsageError
             Samples were observed beyond the prefix, or `verdicts` goes on after the stop.
+
+        Examples
+        --------
+        >>> state = InstanceState(StopRule(passes=2, budget=100))
+        >>> state.observe_prefix(bytes([0, 0, 1, 0]))
+        >>> state.tally()
+        Tally.open(passes=1, trials=4)
         """
         if self._ahead:
             raise UsageError(
@@ -146,7 +153,17 @@ class InstanceState:
         return min(len(verdicts), min(stop, self.rule.budget) - self.n_committed)
 
     def tally(self) -> Tally:
-        """Return the tally of the committed prefix; ``Tally.open`` until the state is closed."""
+        """Return the tally of the committed prefix; ``Tally.open`` until the state is closed.
+
+        Examples
+        --------
+        >>> state = InstanceState(StopRule(passes=1, budget=3))
+        >>> state.tally()
+        Tally.open(passes=0, trials=0)
+        >>> state.observe_prefix(bytes([0, 0, 0]))
+        >>> state.tally()
+        Tally.censored(passes=0, trials=3)
+        """
         rule, n, c = self.rule, self.n_committed, self.n_passes
         if rule.mode is not Mode.UNTIL:
             ended = Outcome.FIXED if rule.mode is Mode.FIXED else Outcome.STEERED
@@ -160,7 +177,20 @@ class InstanceState:
         return Tally(Outcome.STOPPED, c, n, rule.min_samples)
 
     def passes_within(self, trials: int) -> int:
-        """Return the passes among the first `trials` committed samples; in target mode only."""
+        """Return the passes among the first `trials` committed samples; in target mode only.
+
+        Raises
+        ------
+        UsageError
+            Another mode.
+
+        Examples
+        --------
+        >>> state = InstanceState(StopRule.steered(min_samples=4, budget=100))
+        >>> state.observe_prefix(bytes([0, 1, 0, 1]))
+        >>> [state.passes_within(n) for n in (1, 2, 4)]
+        [0, 1, 2]
+        """
         if self._passes is None:
             raise UsageError(
                 f"passes_within: got a state under {self.rule}; allowed: target mode; others keep "
@@ -169,13 +199,40 @@ class InstanceState:
         return bisect.bisect_right(self._passes, trials)
 
     def allot(self, trials: int) -> None:
-        """Want samples up to this index; in target mode, where the limit only rises."""
+        """Want samples up to this index; in target mode, where the limit only rises.
+
+        Raises
+        ------
+        UsageError
+            Another mode.
+
+        Examples
+        --------
+        >>> state = InstanceState(StopRule.steered(min_samples=2, budget=100))
+        >>> state.allot(5)
+        >>> state.limit
+        5
+        """
         self._require_steered("allot")
         if not self.is_closed:
             self.limit = max(self.limit, min(trials, self.rule.budget))
 
     def close(self) -> None:
-        """End at the committed prefix; in target mode, at the target."""
+        """End at the committed prefix; in target mode, at the target.
+
+        Raises
+        ------
+        UsageError
+            Another mode.
+
+        Examples
+        --------
+        >>> state = InstanceState(StopRule.steered(min_samples=2, budget=100))
+        >>> state.observe_prefix(bytes([0, 1]))
+        >>> state.close()
+        >>> state.tally()
+        Tally.steered(passes=1, trials=2)
+        """
         self._require_steered("close")
         self.is_closed = True
         self.limit = self.n_committed
