@@ -249,6 +249,9 @@ def test_index_is_observed_once(index: int) -> None:
         ({"passes": 6, "budget": 5}, "passes: got 6"),
         ({"min_samples": 0}, "min_samples: got 0"),
         ({"min_samples": 6, "budget": 5}, "min_samples: got 6"),
+        ({"budget": 1e5}, "budget: got 100000.0 of type float"),
+        ({"passes": True}, "passes: got True"),
+        ({"min_samples": "5"}, "min_samples: got '5'"),
     ],
 )
 def test_rule_refuses_what_cannot_stop(values: dict[str, int], message: str) -> None:

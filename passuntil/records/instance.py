@@ -55,9 +55,8 @@ class CodeTests:
     ...     entry_point="double",
     ...     canonical_solution="    return 2 * x\n",
     ... )
-    >>> print(tests.prompt + tests.canonical_solution)
-    def double(x):
-        return 2 * x
+    >>> (tests.prompt + tests.canonical_solution).splitlines()
+    ['def double(x):', '    return 2 * x']
     """
 
     prompt: str
