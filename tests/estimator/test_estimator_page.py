@@ -13,7 +13,7 @@ BLOCK = re.compile(r"```(python|output)\n(.*?)```", re.DOTALL)
 
 def test_worked_example() -> None:
     scope: dict[str, object] = {}
-    printed = ""
+    printed, n_outputs = "", 0
     for kind, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         if kind == "python":
             out = io.StringIO()
@@ -22,3 +22,5 @@ def test_worked_example() -> None:
             printed = out.getvalue()
         else:
             assert printed == body
+            n_outputs += 1
+    assert n_outputs == 9
