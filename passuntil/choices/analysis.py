@@ -48,6 +48,20 @@ class ChoiceAnalysis:
     scaling, co_variation, largest, rolling, by_choice, counts
         The parts, None where `reasons` says why there is none.
     reasons : mapping of part to str
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+    >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+    >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+    >>> scores = ChoiceScores.of(
+    ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x), correct=[0] * 40)
+    >>> found = analyse_choices(scores, n_resamples=50)
+    >>> round(found.means["accuracy"][-1].value, 3), len(found.words)
+    (0.975, 7)
+    >>> print(found.words[0].split(":")[0])
+    Reproduced
     """
 
     scores: ChoiceScores
@@ -64,7 +78,27 @@ class ChoiceAnalysis:
     reasons: Mapping[str, str]
 
     def correlation(self, metric: str, kind: CorrelationKind = "pearson") -> Correlations:
-        """Return one of the correlations."""
+        """Return one of the correlations.
+
+        Parameters
+        ----------
+        metric : str
+            A name of `METRICS`.
+        kind : {"pearson", "spearman", "kendall"}
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+        >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+        >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+        >>> scores = ChoiceScores.of(
+        ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x),
+        ...     correct=[0] * 40)
+        >>> found = analyse_choices(scores, n_resamples=50).correlation("accuracy", "kendall")
+        >>> round(found.mean, 2), found.n_constant
+        (0.51, 1)
+        """
         return next(c for c in self.correlations if (c.metric.name, c.kind) == (metric, kind))
 
     @property

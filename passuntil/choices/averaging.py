@@ -35,6 +35,12 @@ class Mean:
         Student's interval; None where there were fewer than two instances.
     n : int
         Instances averaged.
+
+    Examples
+    --------
+    >>> share = Mean(value=0.25, low=0.16, high=0.34, n=40)
+    >>> share.words, share.percent
+    ('0.250 [0.160, 0.340]', '25 % [16, 34]')
     """
 
     value: float | None
@@ -106,6 +112,13 @@ def share_of(values: Floats, confidence_level: float = 0.95) -> Mean:
     As `mean_of`, cut to [0, 1]. Where all are 0, or all 1, there is no spread to go by: the exact
     (Clopper-Pearson) limit of n yes-or-no instances, 1 - (a/2)^(1/n) or (a/2)^(1/n), a = 1 - level.
 
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        In [0, 1].
+    confidence_level : float
+        Between 0 and 1.
+
     Examples
     --------
     >>> share_of(np.ones(20)).percent
@@ -125,6 +138,12 @@ def resample_counts(n: int, n_resamples: int, seed: int) -> Floats:
 
     The first row is the instances themselves, once each. Counts and not shares: a mean of ones is
     then exactly 1.
+
+    Examples
+    --------
+    >>> counts = resample_counts(3, n_resamples=2, seed=0)
+    >>> counts[0], counts.sum(1)
+    (array([1., 1., 1.]), array([3., 3., 3.]))
     """
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)

@@ -43,6 +43,12 @@ class MeanForecast:
         Median and interval of the predictive distribution.
     measured : float
     is_covered : bool
+
+    Examples
+    --------
+    >>> row = MeanForecast("brier", 0.5, 0.4, 0.6, measured=0.55, is_covered=True)
+    >>> f"{row.value} [{row.low}, {row.high}], measured {row.measured}"
+    '0.5 [0.4, 0.6], measured 0.55'
     """
 
     metric: str
@@ -66,6 +72,12 @@ class SideError:
         Mean absolute error of p_choices(correct).
     accuracy_error : Mean
         Share of instances whose accuracy comes out wrong.
+
+    Examples
+    --------
+    >>> error = SideError("both", Mean(0.12, 0.1, 0.14, 80), Mean(0.1, 0.04, 0.16, 80))
+    >>> error.accuracy_error.percent
+    '10 % [4, 16]'
     """
 
     side: str
@@ -75,7 +87,36 @@ class SideError:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceForecast:
-    """Forecast of the largest model by way of its choices; see `forecast_choices`."""
+    """Forecast of the largest model by way of its choices; see `forecast_choices`.
+
+    Attributes
+    ----------
+    model : str
+        The largest, held out.
+    n_fitted : int
+        Smaller models with a line for each choice.
+    means : tuple of MeanForecast
+        One per metric.
+    sides : tuple of SideError
+        Both sides forecast, the incorrect choices alone, the correct one alone.
+    extra_of_incorrect : Mean
+        Per instance, the error of p_choices with the incorrect choices forecast, less that with the
+        correct one forecast.
+    confidence_level : float
+        Of every interval.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+    >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+    >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+    >>> scores = ChoiceScores.of(
+    ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x), correct=[0] * 40)
+    >>> found = forecast_choices(scores, metrics=["p_choices"], n_draws=64)
+    >>> print(found.words.split(". ")[-1])
+    The correct choice costs the forecast more than the incorrect ones.
+    """
 
     model: str
     n_fitted: int

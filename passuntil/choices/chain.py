@@ -47,6 +47,12 @@ class ChainStep:
         Mean over the instances that have both of the correlation before less the one after.
     n_lost : int
         Instances that have a correlation before and none after: the score became constant.
+
+    Examples
+    --------
+    >>> step = ChainStep("p_choices", "accuracy", Mean(0.21, 0.15, 0.27, 80), n_lost=3)
+    >>> print(step.words.split(';')[0])
+    p_choices(correct) to accuracy: loses 0.210 [0.150, 0.270] in 80 instances
     """
 
     before: str
@@ -87,6 +93,22 @@ class ChainLoss:
         "reproduced": a loss from first to last, and no link gains. "partly reproduced": a loss,
         but some link gains. "not reproduced": no loss that the interval tells from 0.
         "contradicted": a gain. "not enough data": fewer than 5 models or 10 instances.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+    >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+    >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+    >>> scores = ChoiceScores.of(
+    ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x), correct=[0] * 40)
+    >>> loss = chain_loss(scores, kind="spearman")
+    >>> for step in loss.steps:
+    ...     print(step.words)
+    log p_vocab(correct) to p_vocab(correct): loses 0.00 [0.00, 0.00] in 40 instances
+    p_vocab(correct) to p_choices(correct): loses 0.319 [0.245, 0.392] in 40 instances
+    p_choices(correct) to Brier score: loses -0.006 [-0.025, 0.014] in 40 instances
+    Brier score to accuracy: loses 0.042 [-0.022, 0.107] in 39 instances; 1 more become constant
     """
 
     kind: CorrelationKind

@@ -46,6 +46,13 @@ class CountRow:
         number, so a mere description.
     constant : Mean
         Share of the rescored subsets whose score is the same under every model.
+
+    Examples
+    --------
+    >>> nothing = Mean(None, None, None, 0)
+    >>> row = CountRow("accuracy", 4, Mean(0.3, 0.2, 0.4, 50), nothing, nothing, nothing)
+    >>> row.rescored.words, row.since_two.words
+    ('0.30 [0.20, 0.40]', '-')
     """
 
     metric: str
@@ -58,7 +65,22 @@ class CountRow:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceCountEffect:
-    """See `choice_count_effect`."""
+    """See `choice_count_effect`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+    >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+    >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+    >>> scores = ChoiceScores.of(
+    ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x), correct=[0] * 40)
+    >>> for row in choice_count_effect(scores, metrics=["accuracy"], n_subsets=4).rows:
+    ...     print(row.n_choices, row.rescored.words)
+    2 0.494 [0.428, 0.561]
+    3 0.543 [0.474, 0.611]
+    4 0.575 [0.499, 0.651]
+    """
 
     kind: CorrelationKind
     rows: tuple[CountRow, ...]
@@ -237,6 +259,19 @@ def subset_choices(
         One instance per subset, the correct choice first.
     owners : ndarray of int
         Place in `scores` of the instance each was made from.
+
+    Raises
+    ------
+    EstimationError
+        No instance has as many choices.
+
+    Examples
+    --------
+    >>> scores = ChoiceScores.of(
+    ...     [[[-1.0, -2.0, -4.0]]], models=["a"], compute=[1e18], correct=[1])
+    >>> pairs, owners = subset_choices(scores, 2, n_subsets=9, rng=np.random.default_rng(0))
+    >>> pairs.log_likelihood[0].tolist(), owners.tolist()
+    ([[-2.0, -1.0], [-2.0, -4.0]], [0, 0])
     """
     owners: list[int] = []
     picked: list[list[int]] = []

@@ -60,6 +60,15 @@ class Correlations:
         Correlations in [-1, 1]; 0 where there is none.
     exists : ndarray of bool, shape (n_instances,)
         False where the score is the same under every model, so that nothing correlates.
+
+    Examples
+    --------
+    >>> from passuntil.choices import METRICS
+    >>> metric = METRICS["accuracy"]
+    >>> values, exists = np.array([0.9, 0.5, 0.0]), np.array([True, True, False])
+    >>> found = Correlations(metric, "pearson", values, exists)
+    >>> round(found.mean, 3), found.n_constant, round(found.auc, 3), round(found.wasserstein, 3)
+    (0.7, 1, 1.7, 0.3)
     """
 
     metric: Metric
@@ -122,6 +131,14 @@ class Correlations:
         ------
         EstimationError
             No instance has one.
+
+        Examples
+        --------
+        >>> from passuntil.choices import METRICS
+        >>> found = Correlations(
+        ...     METRICS["accuracy"], "pearson", np.array([0.9, 0.5]), np.array([True, True]))
+        >>> found.survival([-1, 0.5, 0.8, 1])
+        array([1. , 0.5, 0.5, 0. ])
         """
         if not len(self.found):
             raise EstimationError(
@@ -301,7 +318,21 @@ def correlate_scores(x: Floats, scores: MetricScores, kind: CorrelationKind) -> 
 
 
 def log10_compute(scores: ChoiceScores) -> Floats:
-    """Return log10 C, shape (n_models,), or raise where it tells nothing."""
+    """Return log10 C, shape (n_models,), or raise where it tells nothing.
+
+    Raises
+    ------
+    EstimationError
+        Fewer than 3 models, or all of the same compute.
+
+    Examples
+    --------
+    >>> scores = ChoiceScores.of(
+    ...     [[[-2.0]], [[-1.0]], [[-0.5]]], models=["a", "b", "c"], compute=[1e18, 1e19, 1e21],
+    ...     correct=[0])
+    >>> log10_compute(scores)
+    array([18., 19., 21.])
+    """
     x = np.log10(scores.compute)
     if len(x) < MIN_MODELS or np.ptp(x) == 0:
         raise EstimationError(

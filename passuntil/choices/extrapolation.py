@@ -32,6 +32,12 @@ class LinkForecast:
     is_covered : bool or None
         Whether the interval holds the measured score.
     reason : str or None
+
+    Examples
+    --------
+    >>> row = LinkForecast("brier", "1B", 4, 0.5, 0.4, 0.6, measured=0.55, last_value=0.7)
+    >>> row.low <= row.measured <= row.high
+    True
     """
 
     metric: str
@@ -62,6 +68,12 @@ class LinkSummary:
     skill, skill_low, skill_high : float or None
         Of the forecasts per instance: 1 - squared error / squared error of repeating the largest
         fitted model's score. 0: no better than repeating; 1: exact; below 0: worse.
+
+    Examples
+    --------
+    >>> summary = LinkSummary("brier", 1, 1, 0.1, 0.08, 0.12, 2.0, 1.5, 2.6, 0.4, 0.3, 0.5)
+    >>> summary.times_best  # off by twice what the best link is off
+    2.0
     """
 
     metric: str
@@ -92,6 +104,22 @@ class Extrapolation:
         One per metric.
     confidence_level : float
     scale : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil.choices import ChoiceScores, extrapolate
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.arange(6.0)  # log10 of compute, from 1e18
+    >>> slopes = np.array([1.4, 0.9, 0.9, 0.9])  # the first choice is correct
+    >>> logs = -9 + slopes * x[:, None, None] + rng.normal(0, 1, (6, 40, 4))
+    >>> scores = ChoiceScores.of(
+    ...     np.minimum(logs, 0), models=list("abcdef"), compute=10 ** (18 + x), correct=[0] * 40)
+    >>> found = extrapolate(scores, n_resamples=100)
+    >>> found.best.metric, [link.metric for link in found.links if link.skill < 0]
+    ('p_choices', ['p_vocab'])
+    >>> print(found.words.split(" of its range")[0])
+    Forecasts of f, from all smaller models: p_choices(correct) is best, off by 0.013
     """
 
     design: Design

@@ -66,6 +66,11 @@ class Metric:
         1 where more is better or no direction is, -1 where less is.
     needs : str or None
         The optional array of `ChoiceScores` it is computed from.
+
+    Examples
+    --------
+    >>> METRICS["brier"].label, METRICS["brier"].sign
+    ('Brier score', -1)
     """
 
     name: str
@@ -109,6 +114,17 @@ class MetricScores:
     shape : ndarray of float, shape (n_models, n_instances)
         The score divided by a positive number per instance, so that it does not underflow.
         Pearson's correlation, which no such number changes, is taken from here.
+
+    Examples
+    --------
+    Probabilities underflow, their order does not:
+
+    >>> scores = ChoiceScores.of(
+    ...     [[[-900.0, -2.0]], [[-800.0, -2.0]]], models=["a", "b"], compute=[1e18, 1e19],
+    ...     correct=[0])
+    >>> found = metric_scores(scores, "p_vocab")
+    >>> found.values.ravel(), found.order.ravel()
+    (array([0., 0.]), array([-900., -800.]))
     """
 
     metric: Metric
@@ -162,7 +178,14 @@ def metric_scores(scores: ChoiceScores, metric: str) -> MetricScores:
 
 
 def available_metrics(scores: ChoiceScores) -> tuple[str, ...]:
-    """Return the names of the metrics whose inputs are there."""
+    """Return the names of the metrics whose inputs are there.
+
+    Examples
+    --------
+    >>> scores = ChoiceScores.of([[[-1.0, -2.0]]], models=["a"], compute=[1e18], correct=[0])
+    >>> "accuracy" in available_metrics(scores), "accuracy_byte" in available_metrics(scores)
+    (True, False)
+    """
     return tuple(
         metric.name
         for metric in METRICS.values()

@@ -84,7 +84,24 @@ def _log_means(found: MetricScores, counts: Floats) -> Floats:
 
 
 def from_scale(name: str, on_scale: Floats, scale: Scale) -> Floats:
-    """Return means of the score called `name` from their places on a scale."""
+    """Return means of the score called `name` from their places on a scale.
+
+    Parameters
+    ----------
+    name : str
+        A name of `METRICS`.
+    on_scale : ndarray of float
+        Any shape.
+    scale : {"natural", "linear"}
+        Linear places are cut to what the score can be.
+
+    Examples
+    --------
+    >>> from_scale("accuracy", np.array([0.0, 2.0]), "natural").round(3)
+    array([0.5  , 0.881])
+    >>> from_scale("accuracy", np.array([0.5, 1.2]), "linear")
+    array([0.5, 1. ])
+    """
     if scale == "linear":
         return np.asarray(np.clip(on_scale, *BOUNDS.get(name, (0.0, 1.0))))
     inverse: Callable[[Floats], Floats] = expit
@@ -112,6 +129,12 @@ class Line:
         Of a new observation there, t-distributed with `df` degrees of freedom.
     df : int
         Points less 2.
+
+    Examples
+    --------
+    >>> line = fit_line(np.arange(4.0), np.array([[0.0], [1.1], [1.9], [3.0]]), 5.0)
+    >>> line.value.round(2), line.sd.round(2), line.df
+    (array([4.93]), array([0.18]), 2)
     """
 
     value: Floats

@@ -162,6 +162,16 @@ class ChoiceScores:
         ------
         UsageError
             As `ChoiceScores`; or neither compute nor both of the others.
+
+        Examples
+        --------
+        Compute comes from sizes and tokens where it is not given:
+
+        >>> scores = ChoiceScores.of(
+        ...     [[[-1.0, -2.0]], [[-0.5, -2.0]]], models=["70M", "1B"], correct=[0],
+        ...     n_params=[7e7, 1e9], n_train_tokens=[3e11, 3e11], choices=[["yes", "no"]])
+        >>> scores.compute, scores.n_characters
+        (array([1.26e+20, 1.80e+21]), array([[3, 2]]))
         """
         if compute is None:
             if n_params is None or n_train_tokens is None:
@@ -250,19 +260,77 @@ class ChoiceScores:
         return np.asarray(self.is_choice & (places != self.correct_index[:, None]))
 
     def by_compute(self) -> ChoiceScores:
-        """Return the same with the models in the order of compute."""
+        """Return the same with the models in the order of compute.
+
+        Examples
+        --------
+        >>> scores = ChoiceScores.of(
+        ...     [[[-1.0]], [[-2.0]]], models=["large", "small"], compute=[1e20, 1e18], correct=[0])
+        >>> scores.by_compute().models
+        ('small', 'large')
+        """
         return self.take_models(np.argsort(self.compute, kind="stable"))
 
     def take_models(self, which: ArrayLike) -> ChoiceScores:
-        """Return the models at these places, or where a mask is true, in that order."""
+        """Return the models at these places, or where a mask is true, in that order.
+
+        Parameters
+        ----------
+        which : array_like of int or bool
+            Places, or a mask of shape (n_models,).
+
+        Raises
+        ------
+        UsageError
+            Nothing is selected.
+
+        Examples
+        --------
+        >>> scores = ChoiceScores.of(
+        ...     [[[-1.0]], [[-2.0]]], models=["large", "small"], compute=[1e20, 1e18], correct=[0])
+        >>> scores.take_models(scores.compute < 1e19).models
+        ('small',)
+        """
         return self._take(which, axis=0)
 
     def take_instances(self, which: ArrayLike) -> ChoiceScores:
-        """Return the instances at these places, or where a mask is true, in that order."""
+        """Return the instances at these places, or where a mask is true, in that order.
+
+        Parameters
+        ----------
+        which : array_like of int or bool
+            Places, or a mask of shape (n_instances,).
+
+        Raises
+        ------
+        UsageError
+            Nothing is selected.
+
+        Examples
+        --------
+        >>> scores = ChoiceScores.of(
+        ...     [[[-1.0, -2.0], [-3.0, -1.0]]], models=["a"], compute=[1e18], correct=[0, None])
+        >>> scores.take_instances([index is not None for index in scores.correct]).n_instances
+        1
+        """
         return self._take(which, axis=1)
 
     def save(self, path: str | Path) -> None:
-        """Write one ``.npz``, whole or not at all."""
+        """Write one ``.npz``, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> scores = ChoiceScores.of([[[-1.0, -2.0]]], models=["a"], compute=[1e18], correct=[0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scores.save(f"{folder}/scores.npz")
+        ...     ChoiceScores.load(f"{folder}/scores.npz").models
+        ('a',)
+        """
         write_scores(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
