@@ -25,8 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from passuntil.fitter.hierarchy import HYPER_SD
-from passuntil.fitter.instance import NODE_WEIGHTS, NODES, InstanceFit
+from passuntil.fitter.hyperparameters import HYPER_SD
+from passuntil.fitter.instance import InstanceFit
+from passuntil.fitter.mean_forecast import NODE_WEIGHTS, NODES
 
 __all__ = ["ForecastDesign", "allocate", "design_forecast"]
 

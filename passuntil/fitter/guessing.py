@@ -19,7 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from passuntil.fitter.hierarchy import Bend, Hierarchy, Latents, Scales, find_scales
+from passuntil.fitter.hierarchy import Hierarchy
+from passuntil.fitter.hyperparameters import Bend, Scales, find_scales
+from passuntil.fitter.latents import Latents
 from passuntil.fitter.tilting import GuessedCounts, Tilted
 
 __all__ = ["GuessingHierarchy"]

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.fit import PosteriorFit
-from passuntil.fitter.guessing import GuessingHierarchy
-from passuntil.fitter.hierarchy import (
-    BEND_CENTER,
-    START,
-    STEP,
-    Bend,
-    ExactHazards,
-    Hierarchy,
-    Latents,
-    warp,
-)
+from passuntil.fitter.hierarchy import Hierarchy
+from passuntil.fitter.hyperparameters import BEND_CENTER, START, STEP, warp
+from passuntil.fitter.latents import Latents
 from passuntil.fitter.laws import damping_draws
+from passuntil.fitter.mean_forecast import MeanForecast, forecast_mean
 from passuntil.fitter.observations import Family, check_guess_rate, from_hazard
-from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
+from passuntil.fitter.pairing import build_hierarchy
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 
-__all__ = ["InstanceFit", "InstancePredictions", "fit_instances"]
+__all__ = [
+    "InstanceFit",
+    "InstancePredictions",
+    "build_hierarchy",
+    "fit_instances",
+    "forecast_mean",
+]
 
 Floats = NDArray[np.float64]
-NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,81 +53,6 @@ class InstancePredictions:
     own_variance: Floats
     fit_variance: Floats
     scatter_variance: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MeanForecast:
-    """The instances' mean at one size, for each drawn hyper-parameter.
-
-    Attributes
-    ----------
-    hazard : ndarray, shape (n_draws,)
-        F of the expected mean.
-    instance_variance, scatter_variance, new_variance : ndarray, shape (n_draws,)
-        Variance of F from the instances' own lines, from the measured models' scatter, from the
-        new model's.
-    """
-
-    hazard: Floats
-    instance_variance: Floats
-    scatter_variance: Floats
-    new_variance: Floats
-
-    @property
-    def sds(self) -> Floats:
-        """Total sd of F given the hyper-parameters."""
-        return np.sqrt(self.instance_variance + self.scatter_variance + self.new_variance)
-
-
-def forecast_mean(
-    latents: Latents,
-    *,
-    tau: Floats,
-    residual: Floats,
-    z: Floats,
-    measured_z: Floats,
-    counts: Floats,
-) -> MeanForecast:
-    """Return the mean of PU_s at warped log size z, given each draw of hyper-parameters.
-
-    Parameters
-    ----------
-    latents : Latents
-    tau : ndarray of float, shape (n_draws,)
-        Model scatter.
-    residual : ndarray of float, shape (n_draws,)
-        Scatter sigma of an instance under one model.
-    z : ndarray of float, shape (n_draws, 1)
-        g of the size asked for.
-    measured_z : ndarray of float, shape (n_draws, n_models)
-        g of the measured sizes.
-    counts : ndarray of float, shape (n_rows,)
-        Instances each row stands for.
-    """
-    a11, a12, a22 = latents.curve
-    det = a11 * a22 - a12**2
-    center = latents.a - latents.alpha * z
-    variance = (a22 + 2 * a12 * z + a11 * z * z) / det + residual[:, None] ** 2
-    f = np.clip(center[..., None] + np.sqrt(variance)[..., None] * NODES, -25.0, 6.0)
-    rise = np.exp(f)
-    rate = np.exp(-rise)
-    mean = rate @ NODE_WEIGHTS
-    second = rate**2 @ NODE_WEIGHTS
-    slope = -(rate * rise) @ NODE_WEIGHTS  # dP/dF
-    total = counts.sum()
-    pu = np.clip(mean @ counts / total, 1e-12, 1 - 1e-9)
-    to_f = 1 / (pu * np.log(pu))  # dF/dPU
-    own = np.maximum(second - mean**2, 0) @ counts / total**2
-    # how each measured model's scatter moves the forecast: through the instances' lines
-    w = latents.weights
-    weight = slope * counts / (total * det)
-    part0 = ((weight * (a22 + a12 * z))[:, None, :] @ w)[:, 0]
-    part1 = ((weight * (a12 + a11 * z))[:, None, :] @ w)[:, 0]
-    gradient = -(part0 + part1 * measured_z)
-    spread = np.linalg.solve(latents.schur, gradient[..., None])[..., 0]
-    past = (gradient * spread).sum(1)
-    new = (slope @ counts / total) ** 2 * tau**2
-    return MeanForecast(np.log(-np.log(pu)), own * to_f**2, past * to_f**2, new * to_f**2)
 
 
 @dataclass(frozen=True)
@@ -334,29 +255,3 @@ def _mode_near(fit: InstanceFit, center: float) -> Floats:
     start = fit.draws.mode.copy()
     start[0] += start[1] * (fit.x_center - center)
     return start
-
-
-def build_hierarchy(
-    family: Family, bend: Bend = "none", *, guess_rate: float = 0.0
-) -> tuple[Hierarchy, float, NDArray[np.int64]]:
-    """Return the data of the instance model, log N at z = 0, and each instance's row."""
-    found = pair_evidence(family)
-    columns: list[NDArray[Any]] = [found.passes, found.trials]
-    if found.exact is not None:
-        if guess_rate:
-            raise guesses_and_exact("instance")
-        columns += [found.exact.is_exact, found.exact.hazards, found.exact.precision]
-    table = np.concatenate(columns, 1)
-    unique, rows, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
-    x = np.log(family.n_params)
-    center, m = float(x.mean()), len(x)
-    parts = [unique[:, k * m : (k + 1) * m] for k in range(len(columns))]
-    data = x - center, parts[0], parts[1], counts.astype(float)
-    if guess_rate:
-        return (
-            GuessingHierarchy(*data, guess_rate=guess_rate, bend=bend),
-            center,
-            rows.ravel(),
-        )
-    exact = None if found.exact is None else ExactHazards(parts[2] > 0, parts[3], parts[4])
-    return Hierarchy(*data, bend=bend, exact=exact), center, rows.ravel()

@@ -25,8 +25,10 @@ from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.fit import PosteriorFit
 from passuntil.fitter.guessing import GuessingHierarchy
-from passuntil.fitter.hierarchy import LOSS_CENTER, Hierarchy, Latents
-from passuntil.fitter.instance import forecast_mean
+from passuntil.fitter.hierarchy import Hierarchy
+from passuntil.fitter.hyperparameters import LOSS_CENTER
+from passuntil.fitter.latents import Latents
+from passuntil.fitter.mean_forecast import forecast_mean
 from passuntil.fitter.observations import Family, check_guess_rate
 from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.errors import EstimationError
 from passuntil.estimator.exact import ExactRates
-from passuntil.fitter.hierarchy import ExactHazards
+from passuntil.fitter.guessing import GuessingHierarchy
+from passuntil.fitter.hierarchy import Hierarchy
+from passuntil.fitter.hyperparameters import Bend
+from passuntil.fitter.latents import ExactHazards
 from passuntil.fitter.observations import Family
 
-__all__ = ["PairedEvidence", "guesses_and_exact", "pair_evidence"]
+__all__ = ["PairedEvidence", "build_hierarchy", "guesses_and_exact", "pair_evidence"]
 
 Floats = NDArray[np.float64]
 FINEST = 1e-3
@@ -89,6 +93,32 @@ def _exact_columns(rates: ExactRates) -> tuple[Floats, Floats, Floats, Floats]:
     precision = 1 / np.maximum(FINEST, (hazard - end) / 2) ** 2
     known = np.where(is_zero | is_sure, np.nan, (hazard + end) / 2)
     return np.where(is_sure, value * MANY, 0.0), trials, known, precision
+
+
+def build_hierarchy(
+    family: Family, bend: Bend = "none", *, guess_rate: float = 0.0
+) -> tuple[Hierarchy, float, NDArray[np.int64]]:
+    """Return the data of the instance model, log N at z = 0, and each instance's row."""
+    found = pair_evidence(family)
+    columns: list[NDArray[Any]] = [found.passes, found.trials]
+    if found.exact is not None:
+        if guess_rate:
+            raise guesses_and_exact("instance")
+        columns += [found.exact.is_exact, found.exact.hazards, found.exact.precision]
+    table = np.concatenate(columns, 1)
+    unique, rows, counts = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    x = np.log(family.n_params)
+    center, m = float(x.mean()), len(x)
+    parts = [unique[:, k * m : (k + 1) * m] for k in range(len(columns))]
+    data = x - center, parts[0], parts[1], counts.astype(float)
+    if guess_rate:
+        return (
+            GuessingHierarchy(*data, guess_rate=guess_rate, bend=bend),
+            center,
+            rows.ravel(),
+        )
+    exact = None if found.exact is None else ExactHazards(parts[2] > 0, parts[3], parts[4])
+    return Hierarchy(*data, bend=bend, exact=exact), center, rows.ravel()
 
 
 def guesses_and_exact(method: str) -> EstimationError:
