@@ -8,7 +8,8 @@ from passuntil.choices.analysis import ChoiceAnalysis, analyse_choices
 from passuntil.choices.by_choice import ChoiceForecast, forecast_choices
 from passuntil.choices.chain import ChainLoss, chain_loss
 from passuntil.choices.choice_count import ChoiceCountEffect, choice_count_effect
-from passuntil.choices.correlation import Correlations, correlate, correlate_with_compute
+from passuntil.choices.coefficients import correlate
+from passuntil.choices.correlation import Correlations, correlate_with_compute
 from passuntil.choices.extrapolation import Extrapolation
 from passuntil.choices.harness import read_lm_eval_choices
 from passuntil.choices.held_out import extrapolate

@@ -12,12 +12,8 @@ from passuntil.choices.averaging import Mean, mean_of
 from passuntil.choices.by_choice import ChoiceForecast, forecast_choices
 from passuntil.choices.chain import ChainLoss, chain_loss
 from passuntil.choices.choice_count import ChoiceCountEffect, choice_count_effect
-from passuntil.choices.correlation import (
-    CorrelationKind,
-    Correlations,
-    correlate_with_compute,
-    correlation_kinds,
-)
+from passuntil.choices.coefficients import CorrelationKind, correlation_kinds
+from passuntil.choices.correlation import Correlations, correlate_with_compute
 from passuntil.choices.extrapolation import Extrapolation
 from passuntil.choices.held_out import extrapolate
 from passuntil.choices.incorrect import ChoiceScaling, CoVariation, choice_scaling, co_variation

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.choices.averaging import Mean, mean_of, share_of
-from passuntil.choices.correlation import MIN_MODELS, log10_compute
+from passuntil.choices.coefficients import MIN_MODELS
+from passuntil.choices.correlation import log10_compute
 from passuntil.choices.incorrect import need_incorrect
 from passuntil.choices.metrics import CHAIN, metric_scores
 from passuntil.choices.scales import fit_line

@@ -16,11 +16,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from passuntil.choices.averaging import Mean, mean_of
-from passuntil.choices.correlation import (
-    CorrelationKind,
-    Correlations,
-    correlate_with_compute,
-)
+from passuntil.choices.coefficients import CorrelationKind
+from passuntil.choices.correlation import Correlations, correlate_with_compute
 from passuntil.choices.metrics import CHAIN, METRICS
 from passuntil.choices.scores import ChoiceScores
 from passuntil.errors import UsageError

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from passuntil.choices.averaging import resample_counts
-from passuntil.choices.correlation import MIN_MODELS, log10_compute
+from passuntil.choices.coefficients import MIN_MODELS
+from passuntil.choices.correlation import log10_compute
 from passuntil.choices.extrapolation import Design, Extrapolation, LinkForecast, LinkSummary
 from passuntil.choices.metrics import CHAIN, METRICS, MetricScores, metric_scores
 from passuntil.choices.scales import BOUNDS, Scale, fit_line, from_scale, means_on_scale

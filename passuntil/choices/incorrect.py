@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.choices.averaging import Mean, mean_of, share_of
-from passuntil.choices.correlation import correlate, log10_compute
+from passuntil.choices.coefficients import correlate
+from passuntil.choices.correlation import log10_compute
 from passuntil.choices.metrics import metric_scores
 from passuntil.choices.scores import ChoiceScores
 from passuntil.errors import EstimationError

@@ -19,7 +19,7 @@ from passuntil.choices.checks import (
     check_padding,
     check_positive,
 )
-from passuntil.choices.padding import pad, pad_models
+from passuntil.choices.padding import Nested, fit_in, pad_nested
 from passuntil.choices.score_file import read_scores, write_scores
 from passuntil.errors import EstimationError, UsageError
 
@@ -28,7 +28,6 @@ __all__ = ["ChoiceScores"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Nested = Sequence[Sequence[Sequence[Any]]] | NDArray[Any]
 
 _PER_MODEL: Final = frozenset({"models", "compute", "n_params", "n_train_tokens"})
 _PER_INSTANCE: Final = frozenset({"instances", "correct", "is_choice", "n_characters", "n_bytes"})
@@ -180,36 +179,19 @@ class ChoiceScores:
                     "FLOP, or both, for 6 N D."
                 )
             compute = 6 * np.asarray(n_params, float) * np.asarray(n_train_tokens, float)
-        counts = [len(row) for row in log_likelihood[0]] if len(log_likelihood) else []
-        is_choice = np.arange(max(counts, default=0)) < np.array(counts, dtype=int)[:, None]
-        lengths = sizes = None
-        if choices is not None:
-            lengths = pad("choices", [[len(text) for text in row] for row in choices], is_choice)
-            encoded = [[len(text.encode()) for text in row] for row in choices]
-            sizes = pad("choices", encoded, is_choice)
+        arrays = pad_nested(
+            {"log_likelihood": log_likelihood, "n_tokens": n_tokens, "is_greedy": is_greedy},
+            choices,
+        )
         per_model = {"n_params": n_params, "n_train_tokens": n_train_tokens, "compute": compute}
-        per_choice = {
-            "log_likelihood": log_likelihood,
-            "n_tokens": n_tokens,
-            "is_greedy": is_greedy,
-        }
-        arrays: dict[str, Any] = {
-            **{name: np.asarray(v, float) for name, v in per_model.items() if v is not None},
-            **{
-                name: pad_models(name, value, is_choice)
-                for name, value in per_choice.items()
-                if value is not None
-            },
-        }
+        arrays |= {name: np.asarray(v, float) for name, v in per_model.items() if v is not None}
+        names = range(len(arrays["is_choice"])) if instances is None else instances
         return cls(
             benchmark=benchmark,
             family=family,
             models=tuple(models),
-            instances=tuple(map(str, range(len(counts)) if instances is None else instances)),
+            instances=tuple(map(str, names)),
             correct=tuple(correct),
-            is_choice=is_choice,
-            n_characters=lengths,
-            n_bytes=sizes,
             **arrays,
         )
 
@@ -361,14 +343,7 @@ class ChoiceScores:
         value = getattr(self, name)
         if value is None:
             return
-        array = np.array(value)
-        if array.shape != shape or (array.dtype.kind == "f" and kind is np.int64):
-            raise UsageError(
-                f"{name}: got shape {array.shape}, {array.dtype}; allowed: {shape}, "
-                f"{np.dtype(kind)}, from {len(self.models)} models and {len(self.instances)} "
-                "instances."
-            )
-        array = array.astype(kind)
+        array = fit_in(name, value, kind, shape)
         if padding is not None:
             array[..., ~self.is_choice] = padding
         array.flags.writeable = False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from passuntil.choices.analysis import ChoiceAnalysis
-from passuntil.choices.correlation import correlation_kinds
+from passuntil.choices.coefficients import correlation_kinds
 from passuntil.choices.metrics import metric_scores
 
 __all__ = ["INSTALL_PARQUET", "choice_tables", "has_parquet", "write_choice_files"]

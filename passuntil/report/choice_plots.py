@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passuntil.choices.analysis import ChoiceAnalysis
-from passuntil.choices.correlation import CorrelationKind, correlation_kinds
+from passuntil.choices.coefficients import CorrelationKind, correlation_kinds
 from passuntil.choices.metrics import CHAIN, METRICS, metric_scores
 
 __all__ = ["plot_choices"]

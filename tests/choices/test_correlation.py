@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import make_family
 
-from passuntil.choices.correlation import (
-    CorrelationKind,
-    Correlations,
-    correlate,
-    correlate_with_compute,
-    correlation_kinds,
-)
+from passuntil.choices.coefficients import CorrelationKind, correlate, correlation_kinds
+from passuntil.choices.correlation import Correlations, correlate_with_compute
 from passuntil.choices.metrics import METRICS, metric_scores
 from passuntil.choices.scores import ChoiceScores
 from passuntil.errors import EstimationError, UsageError
