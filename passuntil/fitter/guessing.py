@@ -145,7 +145,9 @@ class GuessingHierarchy(Hierarchy):
     ) -> tuple[Floats, Floats]:
         """Return the factors at each theta; together, every theta takes the same rounds."""
         n = len(theta)
-        w, h = np.repeat(w0[None], n, 0), np.repeat(h0[None], n, 0)
+        least = self._least_precision(find_scales(theta, self.z, self.bend, self.log_losses))
+        # what is proper at other hyper-parameters may not be here
+        w, h = np.maximum(w0, least), np.repeat(h0[None], n, 0)
         is_open = np.ones(w.shape[:2], bool)
         damping, last = np.full(w.shape[:2], FIRST_DAMPING), np.zeros_like(w)
         for _ in range(MOST_ROUNDS):
