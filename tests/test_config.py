@@ -425,6 +425,8 @@ def test_a_forecast_steers_the_models_that_are_not_held_out(folder):
         load_job(folder / "job.yaml", ["mode=target", "forecast=7e9"])
     with pytest.raises(UsageError, match=r"forecast: got 7000000000\.0 with mode: until"):
         load_job(folder / "job.yaml", ["forecast=7e9"])
+    with pytest.raises(UsageError, match="sample_cost: got n_params without forecast; allowed"):
+        load_job(folder / "job.yaml", ["sample_cost=n_params"])
 
 
 def test_jobs_recorded_before_the_modes_are_the_same_jobs(folder):

@@ -107,6 +107,12 @@ class Job(Spec):
                     f"{key}: got {getattr(self, key)} with mode: {self.mode}; allowed with "
                     f"mode: {mode} only; set that mode or remove {key}."
                 )
+        if self.sample_cost != "equal" and self.forecast is None:
+            raise UsageError(
+                f"sample_cost: got {self.sample_cost} without forecast; allowed: beside it only, "
+                "where samples go to the model that brings most for its cost; add forecast or "
+                "remove sample_cost."
+            )
         self.stop_rule()
         self.goal()
         if self.forecast_goal() is not None:

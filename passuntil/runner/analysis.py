@@ -112,9 +112,17 @@ def fit_task(
     _check_methods([method], covariate, losses)
     models, tallies = run.family(task, include_held_out=include_held_out)
     if len(models) < 2:
+        going_on = [
+            model.name
+            for model in run.job.family
+            if (found := run.tasks[model.name, task]).is_begun and not found.is_finished
+        ]
+        remedy = "sample more models."
+        if going_on:
+            remedy = f"run the job to its end first: {', '.join(going_on)} are not finished."
         raise EstimationError(
-            f"{task}: got samples of {len(models)} models; allowed: at least 2 (3 or more for an "
-            "interval that means something); sample more models."
+            f"{task}: got all samples of {len(models)} models; allowed: at least 2 (3 or more for "
+            f"an interval that means something); {remedy}"
         )
     return fit_scaling_law(
         n_params=[_covariate(model, covariate) for model in models],
@@ -254,7 +262,8 @@ def plan_task(
     models, tallies = run.family(task, include_held_out=include_held_out)
     family = as_family([m.n_params for m in models], tallies)
     speeds = [run.speeds[m.name] for m in models if m.name in run.speeds]
-    seconds = sum(speed["seconds"] for speed in speeds)
+    # of models side by side each has its share; runs from before it was recorded have the whole
+    seconds = sum(speed.get("share_seconds", speed["seconds"]) for speed in speeds)
     per_second = sum(speed["samples"] for speed in speeds) / seconds if seconds else None
     return plan(
         family,

@@ -5,25 +5,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, final, runtime_checkable
+from typing import Final, Protocol, final, runtime_checkable
 
 from passuntil.checkers.pool import CheckerPool
 from passuntil.config import Job, ModelSpec
-from passuntil.errors import LedgerError, PassUntilError, UsageError
+from passuntil.errors import LedgerError, PassUntilError
 from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Checker, Sampler
 from passuntil.records import Instance
 from passuntil.runner.drive import Drive, Snapshot
 from passuntil.runner.instance import InstanceRun
 from passuntil.runner.likelihood import measure_exact
-from passuntil.runner.profile import TimedChecker, add_profiles
+from passuntil.runner.notes import ModelNotes
 from passuntil.runner.record import InstanceRecord, fold
 from passuntil.runner.rounds import RoundObserver, check_rounds, decide_rounds, rules_of
 from passuntil.runner.sealed import seal_forecasts
 from passuntil.runner.shares import PoolShares
-from passuntil.runner.weights import weights_digest
 from passuntil.sampler.scorer import Scorer
 from passuntil.steering import Steering
 from passuntil.stopping import InstanceState
@@ -70,6 +71,12 @@ class _Part:
     n_done: int
     sampler: Sampler | None = None
     drive: Drive | None = None
+    share_s: float = 0.0
+
+    def close(self) -> None:
+        """Free the engine."""
+        if self.sampler is not None:
+            self.sampler.close()
 
 
 @final
@@ -112,15 +119,10 @@ class FamilyRun:
         self._exact = [i for i in instances if i.task in exact]
         self._checkers = checkers
         self._make_scorer = make_scorer
-        # tasks may share a checker
-        self._timed = {c for c in checkers.values() if isinstance(c, TimedChecker)}
         self._shares = PoolShares(pool)
-        self._write_checkers = write_checkers
-        self._described = self._describe()
-        self._n_faults: dict[str, int] = {}
+        self._notes = ModelNotes(job, folder, ledger, checkers, write_checkers)
         self._observer = observer
         self._make_sampler = make_sampler
-        self._engines: dict[str, Any] = dict(ledger.read_meta("engines") or {})
 
     def run(self) -> None:
         """Sample and measure what the ledger does not hold yet.
@@ -173,11 +175,7 @@ class FamilyRun:
 
         def on_start() -> None:
             self._observer.on_model(model, n_done, len(self._job.family))
-            self._write_weights(model)
-
-        def on_engine(provenance: Mapping[str, object]) -> None:
-            self._engines.setdefault(model.name, []).append(dict(provenance))
-            self._ledger.write_meta("engines", self._engines)
+            self._notes.write_weights(model)
 
         measure_exact(
             self._job,
@@ -186,7 +184,7 @@ class FamilyRun:
             checkers=self._checkers,
             ledger=self._ledger,
             on_start=on_start,
-            on_engine=on_engine,
+            on_engine=partial(self._notes.write_start, model.name),
             make_scorer=self._make_scorer,
         )
 
@@ -220,10 +218,10 @@ class FamilyRun:
                 while waiting and len(going) < self._job.models_at_once:
                     going.append(waiting.popleft())
                     self._begin(going[-1])
-                for part in [part for part in going if not self._advance(part)]:
+                for part in self._take_turns(going):
                     self._write_end(part)
                     going.remove(part)
-                    self._close(part)
+                    part.close()
         except LedgerError:
             raise  # nothing more can be written
         except BaseException as error:
@@ -234,17 +232,27 @@ class FamilyRun:
                     self._write_end(part)
             raise
         finally:
-            for part in going:
-                self._close(part)
+            with ExitStack() as engines:  # one that fails to close must not leave the others
+                for part in going:
+                    engines.callback(part.close)
+
+    def _take_turns(self, going: Sequence[_Part]) -> list[_Part]:
+        """Give each model one turn; return those that are done."""
+        begin = time.monotonic()
+        done = [part for part in going if not self._advance(part)]
+        driven = [part for part in going if part.drive is not None]
+        for part in driven:
+            part.share_s += (time.monotonic() - begin) / len(driven)
+        return done
+
+    def _write_end(self, part: _Part) -> None:
+        assert part.drive is not None
+        self._notes.write_end(part.model.name, part.drive, part.runs, part.share_s)
 
     def _begin(self, part: _Part) -> None:
         self._observer.on_model(part.model, part.n_done, len(self._job.family))
-        self._write_weights(part.model)
+        self._notes.write_weights(part.model)
         part.sampler = self._make_sampler(self._job, part.model)
-
-    def _close(self, part: _Part) -> None:
-        if part.sampler is not None:
-            part.sampler.close()
 
     def _advance(self, part: _Part) -> bool:
         """Give a model one turn; False when it is done."""
@@ -259,12 +267,9 @@ class FamilyRun:
 
     def _drive(self, part: _Part, sampler: Sampler) -> Drive:
         job, name = self._job, part.model.name
-        # a list: a run that is resumed may go on with another version or device
         # what is in flight when a driver is killed is in no count: `is_ended` says where
-        start = {**sampler.provenance, "is_ended": False}
-        self._engines.setdefault(name, []).append(start)
-        self._ledger.write_meta("engines", self._engines)
-        self._write_faults(name, part.runs)  # those of earlier starts are tried again
+        self._notes.write_start(name, {**sampler.provenance, "is_ended": False})
+        self._notes.write_faults(name, part.runs)  # those of earlier starts are tried again
         return Drive(
             name,
             part.runs,
@@ -279,70 +284,5 @@ class FamilyRun:
         )
 
     def _on_progress(self, snapshot: Snapshot) -> None:
-        """Record at once what is in no block, so that a killed run's folder is right too."""
-        n_faults = sum(run.fault is not None for run in snapshot.instances)
-        if n_faults != self._n_faults.get(snapshot.model, 0):
-            self._write_faults(snapshot.model, snapshot.instances)
-        described = self._describe()
-        if described != self._described:
-            self._described = described
-            self._write_checkers()
+        self._notes.watch(snapshot)
         self._observer.on_progress(snapshot)
-
-    def _describe(self) -> dict[str, Mapping[str, object]]:
-        return {task: checker.describe() for task, checker in self._checkers.items()}
-
-    def _write_weights(self, model: ModelSpec) -> None:
-        """Record which weights are sampled; a run does not go on with others at the same path."""
-        location = self._job.model_location(model)
-        if not isinstance(location, Path):
-            return  # a hub id; its revision is part of the job
-        digest = weights_digest(location)
-        found: dict[str, Any] = dict(self._ledger.read_meta("weights") or {})
-        if found.setdefault(model.name, digest) != digest:
-            raise UsageError(
-                f"run {self._folder}: got other files in {location} than {model.name} was begun "
-                "with; allowed: the same; choose another folder with -o, or restore the model."
-            )
-        self._ledger.write_meta("weights", found)
-
-    def _write_end(self, part: _Part) -> None:
-        model = part.model.name
-        assert part.drive is not None
-        self._write_faults(model, part.runs)
-        self._write_speed(model, part.drive)
-        self._write_profile(model, part.drive)
-        self._engines[model][-1]["is_ended"] = True
-        self._ledger.write_meta("engines", self._engines)
-
-    def _write_speed(self, model: str, drive: Drive) -> None:
-        """Add up what was drawn and how long it took, over all starts; plans need the speed."""
-        found: dict[str, Any] = dict(self._ledger.read_meta("speeds") or {})
-        before = found.get(model, {"samples": 0, "tokens": 0, "seconds": 0.0})
-        last = drive.snapshot()
-        speed = {
-            "samples": before["samples"] + last.n_samples,
-            "tokens": before["tokens"] + last.n_tokens,
-            "seconds": before["seconds"] + last.elapsed_s,
-        }
-        self._ledger.write_meta("speeds", {**found, model: speed})
-
-    def _write_profile(self, model: str, drive: Drive) -> None:
-        """Add up where the time went, over all starts."""
-        found: dict[str, Any] = dict(self._ledger.read_meta("profiles") or {})
-        seconds = {str(phase): time for phase, time in drive.watch.seconds.items()}
-        taken = [checker.take(model) for checker in self._timed]
-        checks = {"n": sum(n for n, _ in taken), "thread_seconds": sum(s for _, s in taken)}
-        now = {"seconds": seconds, "checks": checks}
-        self._ledger.write_meta("profiles", {**found, model: add_profiles(found.get(model), now)})
-
-    def _write_faults(self, model: str, runs: Sequence[InstanceRun]) -> None:
-        """Record the aborted instances, for reports; a resumed run tries them again."""
-        faults: dict[str, dict[str, str]] = {}
-        for run in runs:
-            if run.fault is not None:
-                faults.setdefault(run.instance.task, {})[run.instance.id] = str(run.fault)
-        self._n_faults[model] = sum(map(len, faults.values()))
-        found: dict[str, Any] = dict(self._ledger.read_meta("faults") or {})
-        if faults or model in found:
-            self._ledger.write_meta("faults", {**found, model: faults})

@@ -156,9 +156,17 @@ def _of_choices(path: Path, task: str) -> Losses:
     try:
         instances = store.instances(task)
         found: dict[str, dict[str, float]] = {}
+        families: dict[str, str] = {}
         for part in store.parts():
             if part.benchmark != task:
                 continue
+            family = families.setdefault(part.model, part.family)
+            if family != part.family:
+                raise UsageError(
+                    f"--losses: got {part.model} in two families of {path}, {family} and "
+                    f"{part.family}; allowed: each name in one; score the family you mean in a "
+                    "folder of its own, or write its losses to a .jsonl or .csv file."
+                )
             for score in store.scores(part):
                 name, _, correct = instances[score.place]
                 if score.choice == correct:

@@ -16,7 +16,7 @@ from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Ledger
 from passuntil.records import Tally
 from passuntil.runner.rates import MeasuredRate, read_rates
-from passuntil.runner.rounds import rules_of
+from passuntil.runner.rounds import final_rules_of
 from passuntil.steering import Steering
 from passuntil.stopping import InstanceState, StopRule
 
@@ -205,7 +205,7 @@ class RunRecord:
                 f"{passuntil.__version__} cannot read ({error}); allowed: a job of this version; "
                 "read it with that one."
             ) from error
-        rules = rules_of(job, ledger)
+        rules = final_rules_of(job, ledger)
         records = fold(ledger, rules)
         names = ledger.read_meta("instances") or {}
         faults: Mapping[str, Any] = ledger.read_meta("faults") or {}

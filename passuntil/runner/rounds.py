@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,10 +15,17 @@ from passuntil.estimator import TallyArray
 from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.records import Instance
 from passuntil.steering import decide
-from passuntil.steering.forecast import Decision
+from passuntil.steering.forecast import Decision, ForecastGoal
 from passuntil.stopping import InstanceState, StopRule
 
-__all__ = ["ROUNDS", "RoundObserver", "check_rounds", "decide_rounds", "rules_of"]
+__all__ = [
+    "ROUNDS",
+    "RoundObserver",
+    "check_rounds",
+    "decide_rounds",
+    "final_rules_of",
+    "rules_of",
+]
 
 ROUNDS: Final = "rounds"
 """Name of the ledger's record: by task, the trials wanted and what each round found."""
@@ -62,6 +70,22 @@ def rules_of(job: Job, ledger: SqliteLedger) -> Rule:
     return find
 
 
+def final_rules_of(job: Job, ledger: SqliteLedger) -> Rule:
+    """Return the same for readers: nothing is closed by a round that another may follow."""
+    rules, whole = rules_of(job, ledger), job.stop_rule()
+    if job.forecast is None:
+        return rules
+    measured = {model.name for model in job.family if not model.held_out}
+    recorded: Mapping[str, Any] = ledger.read_meta(ROUNDS) or {}
+    ended = {task for task, found in recorded.items() if found["end"] is not None}
+
+    def find(model: str, task: str, instance: str) -> StopRule:
+        is_going_on = model in measured and task not in ended
+        return whole if is_going_on else rules(model, task, instance)
+
+    return find
+
+
 def check_rounds(job: Job, instances: Iterable[Instance]) -> None:
     """Raise where the first round of a task is more than its budget."""
     n_models = sum(not model.held_out for model in job.family)
@@ -102,9 +126,11 @@ def decide_rounds(
         passes = np.array([[s.n_passes if s else 0 for s in row] for row in states], np.int64)
         trials = np.array([[s.n_committed if s else 0 for s in row] for row in states], np.int64)
         is_behind = trials < wanted
+        # what aborted instances are owed is theirs, should they be mended
+        owed = int((wanted - trials)[is_behind].sum())
         history = list(before.get("history", []))
         decision = decide(
-            goal,
+            _less(goal, owed),
             [model.n_params for model in models],
             [TallyArray.open(passes=c, trials=n) for c, n in zip(passes, trials, strict=True)],
             most=np.where(is_behind, trials, job.budget),
@@ -119,6 +145,13 @@ def decide_rounds(
         }
         ledger.write_meta(ROUNDS, recorded)
         yield task.name, decision.words
+
+
+def _less(goal: ForecastGoal, n_samples: int) -> ForecastGoal:
+    """Return the goal with so many samples of its budget spent elsewhere."""
+    if goal.total_budget is None:
+        return goal
+    return replace(goal, total_budget=max(1, goal.total_budget - n_samples))
 
 
 def _plain(decision: Decision, n_samples: int) -> dict[str, Any]:

@@ -107,6 +107,16 @@ def test_every_format_gives_the_same_losses(tmp_path: Path, write) -> None:
     assert read_losses(write(tmp_path), "t") == LOSSES
 
 
+def test_one_name_in_two_families_of_choices_is_refused(tmp_path: Path) -> None:
+    folder = write_choices(tmp_path)
+    store = ScoreStore(folder, mode="write")
+    store.append(Part("other", "small", "t"), [Score(0, 1, -5.0, 1, False)])
+    store.append(Part("other", "elsewhere", "u"), [Score(0, 1, -5.0, 1, False)])
+    store.close()
+    with pytest.raises(UsageError, match=r"got small in two families of .*, family and other"):
+        read_losses(folder, "t")
+
+
 def test_losses_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no file or folder of losses; allowed: a .jsonl"):
         read_losses(tmp_path / "absent.csv", "t")

@@ -13,7 +13,9 @@ from simulated import Silent, make_job, scripted
 
 from passuntil.config import Job, ModelSpec
 from passuntil.errors import EngineError, RunInterrupted
+from passuntil.fitter import Plan, plan
 from passuntil.ledger import SqliteLedger
+from passuntil.runner import analysis
 from passuntil.runner.drive import Snapshot
 from passuntil.runner.engine import start_engine
 from passuntil.runner.record import LEDGER_FILE, RunRecord
@@ -121,11 +123,12 @@ class Interrupting(Silent):
 
 
 class Killing(Silent):
-    """Kills the engine of one model while two are under way."""
+    """Kills the engine of one model once samples of two are judged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.engines: dict[str, ProcessSampler] = {}
+        self.begun: set[str] = set()
 
     def start(self, job: Job, model: ModelSpec) -> ProcessSampler:
         self.engines[model.name] = ProcessSampler(
@@ -134,7 +137,9 @@ class Killing(Silent):
         return self.engines[model.name]
 
     def on_progress(self, snapshot: Snapshot) -> None:
-        if snapshot.model == "middle":
+        if any(run.state.n_committed for run in snapshot.instances):
+            self.begun.add(snapshot.model)
+        if self.begun == {"small", "middle"}:
             os.kill(self.engines["small"].pid, signal.SIGKILL)
 
 
@@ -187,6 +192,66 @@ def test_ctrl_c_writes_all_models_and_ends_their_engines(tmp_path: Path) -> None
         assert record.speeds[name]["samples"] > 0
         assert record.tasks[name, "answers"].is_begun
     assert [engine._process.poll() is not None for engine in made] == [True, True]
+
+
+class Clinging(Unhurried):
+    """Fails to close."""
+
+    def __init__(self, inner: Any, name: str) -> None:
+        super().__init__(inner)
+        self.name = name
+        self.n_closed = 0
+
+    def close(self) -> None:
+        self.n_closed += 1
+        if self.name != "large":
+            raise OSError(f"{self.name} does not close")
+        self._inner.close()
+
+
+@pytest.mark.parametrize("left", [1, 10**6])  # Ctrl-C, and an end in peace
+def test_an_engine_that_fails_to_close_does_not_keep_the_others(tmp_path: Path, left: int) -> None:
+    job, made = make_job(tmp_path, "models_at_once=3", "budget=200"), []
+
+    def start(job: Job, model: ModelSpec) -> Clinging:
+        made.append(Clinging(scripted(job, model), model.name))
+        return made[-1]
+
+    with pytest.raises(OSError, match="does not close"):
+        run_job(job, tmp_path / "run", observer=Interrupting(left, "middle"), make_sampler=start)
+    assert [(engine.name, engine.n_closed) for engine in made] == [
+        ("small", 1), ("middle", 1), ("large", 1)
+    ]  # fmt: skip
+
+
+def test_plans_reckon_with_the_time_that_models_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[float] = []
+
+    def watched(*args: Any, samples_per_second: float, **options: Any) -> Plan:
+        planned.append(samples_per_second)
+        return plan(*args, samples_per_second=samples_per_second, **options)
+
+    monkeypatch.setattr(analysis, "plan", watched)
+    overlap = {}
+    for n in (1, 3):
+        overrides = (f"models_at_once={n}", "family.huge.held_out=false", "budget=200")
+        job = make_job(tmp_path, *overrides)
+        begin = time.monotonic()
+        run_job(job, tmp_path / f"{n}", observer=Silent(), make_sampler=unhurried)
+        elapsed = time.monotonic() - begin
+        record = RunRecord.load(tmp_path / f"{n}")
+        speeds = record.speeds.values()
+        shares = sum(speed["share_seconds"] for speed in speeds)
+        assert 0 < shares <= elapsed
+        overlap[n] = sum(speed["seconds"] for speed in speeds) / shares
+        analysis.plan_task(
+            record, "answers", 4e6, new_sizes=(), confidence_level=0.9, include_held_out=False
+        )
+        n_samples = sum(speed["samples"] for speed in speeds)
+        assert planned[-1] == pytest.approx(n_samples / shares)
+    assert overlap[1] < 1.2 < 1.5 < overlap[3]
 
 
 def test_more_models_at_once_get_processes(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def test_an_aborted_instance_gets_no_more_of_a_forecasts_samples(tmp_path: Path)
                 raise CheckerError("broken pipe")
             return super().check(instance, completion)
 
-    job = make_job(tmp_path, *MODES["forecast"], "greedy=false", "family.huge.held_out=false")
+    own = ["forecast=1e8", "greedy=false", "family.huge.held_out=false"]
+    job = make_job(tmp_path, *MODES["forecast"], *own)
     run_job(
         job,
         tmp_path / "run",
@@ -165,6 +166,7 @@ def test_an_aborted_instance_gets_no_more_of_a_forecasts_samples(tmp_path: Path)
     )
     for model in job.family:
         task = RunRecord.load(tmp_path / "run").tasks[model.name, "answers"]
+        assert list(task.faults) == ["pico-answer/3"]
         assert task.instances["pico-answer/3"].state.n_committed <= 37
         assert task.is_finished
 
