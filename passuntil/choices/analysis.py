@@ -73,6 +73,10 @@ class ChoiceAnalysis:
     counts: ChoiceCountEffect | None
     reasons: Mapping[str, str]
 
+    def __repr__(self) -> str:
+        verdict = self.chains["pearson"].verdict
+        return f"<ChoiceAnalysis of {self.scores!r}: {verdict}; see .words>"
+
     def correlation(self, metric: str, kind: CorrelationKind = "pearson") -> Correlations:
         """Return one of the correlations.
 

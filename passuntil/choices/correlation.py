@@ -47,6 +47,8 @@ class Correlations:
     >>> metric = METRICS["accuracy"]
     >>> values, exists = np.array([0.9, 0.5, 0.0]), np.array([True, True, False])
     >>> found = Correlations(metric, "pearson", values, exists)
+    >>> found
+    <Correlations: pearson of accuracy with compute, mean 0.7 over 2 of 3 instances>
     >>> round(found.mean, 3), found.n_constant, round(found.auc, 3), round(found.wasserstein, 3)
     (0.7, 1, 1.7, 0.3)
     """
@@ -59,6 +61,13 @@ class Correlations:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "found", np.sort(self.values[self.exists]))
+
+    def __repr__(self) -> str:
+        mean = "none" if self.mean is None else f"mean {self.mean:.3g}"
+        return (
+            f"<Correlations: {self.kind} of {self.metric.label} with compute, {mean} over "
+            f"{len(self.found)} of {self.n_instances} instances>"
+        )
 
     @property
     def n_instances(self) -> int:

@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -64,10 +64,10 @@ class ChoiceScaling:
     With tenfold compute the correct choice gains 1.398 [1.323, 1.473] nats
     """
 
-    slopes: Floats
-    scatter: Floats
-    correlations: Floats
-    is_incorrect: Mask
+    slopes: Floats = field(repr=False)
+    scatter: Floats = field(repr=False)
+    correlations: Floats = field(repr=False)
+    is_incorrect: Mask = field(repr=False)
     correct_slope: Mean
     incorrect_slope: Mean
     correct_scatter: Mean

@@ -132,6 +132,11 @@ class MetricScores:
     order: Floats
     shape: Floats
 
+    def __repr__(self) -> str:
+        n_models, n_instances = self.values.shape
+        size = f"{n_instances} instances under {n_models} models"
+        return f"<MetricScores: {self.metric.label} of {size}>"
+
 
 def metric_scores(scores: ChoiceScores, metric: str) -> MetricScores:
     """Return a score of every instance under every model.

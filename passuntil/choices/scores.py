@@ -84,6 +84,8 @@ class ChoiceScores:
     >>> scores = ChoiceScores.of(
     ...     [[[-1.0, -2.0, -4.0], [-3.0, -2.5]], [[-0.5, -2.0, -3.0], [-1.5, -2.0]]],
     ...     models=["small", "large"], compute=[1e18, 1e20], correct=[0, 0])
+    >>> scores
+    <ChoiceScores: 2 instances of benchmark with 2 to 3 choices, 2 models of family>
     >>> scores.shape, scores.n_choices.tolist()
     ((2, 2, 3), [3, 2])
     >>> scores.log_likelihood[0, 1]
@@ -193,6 +195,14 @@ class ChoiceScores:
             instances=tuple(map(str, names)),
             correct=tuple(correct),
             **arrays,
+        )
+
+    def __repr__(self) -> str:
+        fewest, most = int(self.n_choices.min()), int(self.n_choices.max())
+        choices = f"{most} choices" if fewest == most else f"{fewest} to {most} choices"
+        return (
+            f"<ChoiceScores: {self.n_instances} instances of {self.benchmark} with {choices}, "
+            f"{self.n_models} models of {self.family}>"
         )
 
     @property
