@@ -24,7 +24,7 @@ from passuntil.records import CodeTests, Completion, Instance, Verdict
 
 __all__ = ["CodeChecker", "CodeLimits"]
 
-VERSION = 4
+VERSION = 5
 """Raised whenever a verdict could change."""
 
 
@@ -209,7 +209,8 @@ class CodeChecker:
             **self._tiers.describe(),
             "isolation": self._report.to_json(),
             "limits": asdict(self._limits),
-            # by resource limits alone: a sample, a judge and a compile worker per worker
+            # what programs and tests can make processes take before a resource limit ends them: per
+            # worker a sample, a compile worker and a judge. Zygotes run neither: 20 MB each, beyond
             "memory_at_most_bytes": len(self._all)
             * (2 * self._limits.memory_bytes + JailPlan.none(0).for_judge().memory_bytes),
             "memory_of_a_jail": "control group" if self._has_groups else "sum of processes",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from passuntil.checkers.sandbox.formats import call_tests, stdio_tests
+from passuntil.checkers.sandbox.formats import Rules, call_tests, stdio_tests
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests
 from passuntil.tasks.line import LineModel, Text
@@ -96,7 +96,7 @@ class AppsLine(LineModel):
         name = cases.get("fn_name")
         if name is None:
             texts, expected = ([_text(each) for each in part] for part in (inputs, outputs))
-            return stdio_tests(texts, expected, solution=self.solution)
+            return stdio_tests(texts, expected, solution=self.solution, rules=Rules.APPS)
         if len(inputs) != len(outputs) or not all(isinstance(each, list) for each in inputs):
             raise UsageError(
                 f"input_output: got {len(inputs)} inputs and {len(outputs)} outputs for calls of "
@@ -199,7 +199,9 @@ class LiveCodeBenchLine(LineModel):
         if self.starter_code:
             return self._calls(cases)
         return stdio_tests(
-            [_text(case["input"]) for case in cases], [_text(case["output"]) for case in cases]
+            [_text(case["input"]) for case in cases],
+            [_text(case["output"]) for case in cases],
+            rules=Rules.LIVECODEBENCH,
         )
 
     def _calls(self, cases: list[dict[str, str]]) -> CodeTests:

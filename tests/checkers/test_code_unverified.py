@@ -104,6 +104,45 @@ def test_a_zygote_that_saw_a_test_serves_no_others(checker: CodeChecker) -> None
     assert worker._tester is not worker.zygote()
 
 
+# Cases of a benchmark, as call-based problems hold them, beside a class to look at.
+CASED = Instance(
+    "t",
+    "cased",
+    "",
+    CodeTests(
+        "",
+        "CASES = [(1, 2), (2, 4)]\nn_calls = 0\n"
+        "def check(candidate):\n    global n_calls\n    for given, expected in CASES:\n"
+        "        n_calls += 1\n        assert candidate(given).value == expected\n"
+        "        assert n_made == n_calls\n",
+        "Box",
+        "n_made = 0\nclass Box:\n    def __init__(self, n):\n        global n_made\n"
+        "        n_made += 1\n        self.value = 2 * n\n",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2 * n", "pass"),
+        ("next(b for a, b in CASES if a == n)", "error"),
+        ("dict(globals()['CASES'])[n]", "error"),
+        ("dict(__import__('__main__').CASES)[n]", "error"),
+        ("dict(__import__('candidate').CASES)[n]", "error"),
+        ("dict(check.__globals__['CASES'])[n]", "error"),
+    ],
+)
+def test_what_a_test_expects_is_no_name_of_the_candidate(
+    checker: CodeChecker, value: str, expected: str
+) -> None:
+    """The test sees the candidate's globals as they are now; the candidate none of the test's."""
+    assert isinstance(CASED.target, CodeTests)
+    text = CASED.target.canonical_solution.replace("2 * n", value)
+    assert checker.check(CASED, completion(text)).reason == expected
+    assert not checker.prepare(CASED).is_split
+
+
 def test_without_the_option_they_are_refused() -> None:
     checker = CodeChecker(n_workers=1)
     with pytest.raises(UsageError, match="unverified: true"):

@@ -11,6 +11,8 @@ import contextlib
 import errno
 import itertools
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,19 +24,36 @@ _NEEDED = ("memory", "pids")
 _ROOM_BYTES = 128 << 20
 _MOST_PROCESSES = 128  # and threads; bubblewrap's too
 _REMOVAL_S = 2.0
+_ENTRY_S = 30.0
 _numbers = itertools.count(1)
 
 
 def find() -> Path:
-    """Return a folder in which groups with limits can be made; OSError says why there is none."""
+    """Return a folder in which groups with limits can be made and entered; else OSError."""
     refusal = OSError(errno.ENOENT, "no cgroup v2 is mounted")
     for folder in _candidates():
         try:
-            remove(create(folder, 256 << 20))
+            _try(folder)
             return folder
         except OSError as error:
             refusal = error
     raise refusal
+
+
+def _try(folder: Path) -> None:
+    """Have a process enter a group, which may be denied where making one is not."""
+    group = create(folder, 256 << 20)
+    try:
+        entry = "import sys; open(sys.argv[1], 'w').write('0')"
+        argv = [sys.executable, "-I", "-S", "-c", entry, str(group / "cgroup.procs")]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_ENTRY_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(errno.ETIMEDOUT, f"{folder}: no process entered a group") from error
+    finally:
+        remove(group)
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2]
+        raise OSError(errno.EPERM, f"{folder}: a process cannot enter a group: {said}")
 
 
 def create(folder: Path, memory_bytes: int) -> Path:

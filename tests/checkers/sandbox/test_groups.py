@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def test_every_process_of_a_jail_is_in_its_group_and_it_ends_with_it(folder: Pat
 @pytest.mark.skipif(not real_limits(), reason="no controller memory in cgroup v2 here")
 def test_limits_are_the_kernels() -> None:
     group = groups.create(groups.find(), 1 << 30)
-    assert int((group / "memory.max").read_text()) == (1 << 30) + (128 << 20)
+    assert int((group / "memory.max").read_text()) == 2 * (1 << 30) + (128 << 20)
     assert int((group / "pids.max").read_text()) == 128
     groups.remove(group)
     assert not group.exists()
@@ -136,6 +137,27 @@ def test_without_controllers_it_is_said_and_the_sum_is_stated(
     monkeypatch.setattr(groups, "_candidates", list)
     with pytest.raises(OSError, match="no cgroup v2 is mounted"):
         groups.find()
+
+
+def test_a_group_that_no_process_may_enter_is_none(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made it can be; entering it is refused, as where a common parent is another user's."""
+    assert groups.find() == folder
+    monkeypatch.setattr(groups, "_limits", lambda folder, memory_bytes: {})
+    monkeypatch.setattr(groups, "_candidates", lambda: [tmp_path])
+    original = groups.create
+
+    def create(folder: Path, memory_bytes: int) -> Path:
+        group = original(folder, memory_bytes)
+        (group / "cgroup.procs").mkdir()  # no file to write to, also for root
+        return group
+
+    monkeypatch.setattr(groups, "create", create)
+    monkeypatch.setattr(groups, "remove", shutil.rmtree)
+    with pytest.raises(OSError, match="a process cannot enter a group: IsADirectoryError"):
+        groups.find()
+    assert not here(tmp_path)
 
 
 def test_a_group_that_cannot_be_made_is_a_fault_of_the_checker(tmp_path: Path) -> None:

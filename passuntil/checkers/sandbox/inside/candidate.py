@@ -143,9 +143,19 @@ def _answer(task: Task, program: bytes) -> tuple[bytes, bool]:
     return b"V" + wire.dumps(outputs), is_plain
 
 
+class _TestNames(dict[str, Any]):
+    """A test's own names, before the candidate's: what it expects is no global of the candidate."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self._candidate = names
+
+    def __missing__(self, name: str) -> Any:
+        return self._candidate[name]
+
+
 def _tried(function: Callable[..., Any], test: str, nonce: str) -> bytes:
     """Run the test here, where the candidate could forge its word: return the nonce if it holds."""
-    names = sys.modules["candidate"].__dict__
+    names = _TestNames(sys.modules["candidate"].__dict__)
     exec(compile(test, "<test>", "exec", dont_inherit=True), names)
     try:
         names["check"](function)

@@ -89,6 +89,13 @@ class _Problem:
         Everything is fresh, so that no judgement can depend on an earlier one. Helpers that the
         test takes from the program are the prompt's own, not the candidate's redefinitions.
         """
+        limit = sys.getrecursionlimit()
+        try:
+            self._run(candidate)
+        finally:
+            sys.setrecursionlimit(limit)  # which solutions and preludes raise
+
+    def _run(self, candidate: Callable[[Any], Any]) -> None:
         random.seed(0)
         module = types.ModuleType("problem")
         sys.modules["problem"] = module
