@@ -1,4 +1,4 @@
-"""A run on real vLLM to be killed: python vllm_target.py FOLDER."""
+"""A run on real vLLM to be killed: python vllm_target.py FOLDER [KEY=VALUE ...]."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> None:
     drive._FLUSH_INTERVAL_S = 0.1
     job_file = folder / "job.yaml"
     job_file.write_text(JOB)
-    run_job(load_job(str(job_file)), folder, observer=Silent())
+    run_job(load_job(str(job_file), sys.argv[2:]), folder, observer=Silent())
 
 
 if __name__ == "__main__":
