@@ -50,7 +50,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Indices ``start ... stop - 1`` of the instance at `position`."""
+    """Indices ``start ... stop - 1`` of the instance at `position`.
+
+    Examples
+    --------
+    >>> lease = Lease(position=0, start=41, stop=45)
+    >>> list(range(lease.start, lease.stop))
+    [41, 42, 43, 44]
+    """
 
     position: int
     start: int

@@ -44,6 +44,12 @@ def read_inspect(path: str | Path, *, scorer: str | None = None) -> OutcomeTable
     --------
     >>> table = read_inspect("logs/2025-01-01_math.eval")  # doctest: +SKIP
     >>> table.tallies()  # doctest: +SKIP
+    <TallyArray of 500: 500 fixed; 1234 passes in 8000 samples>
+    >>> try:
+    ...     read_inspect("no_such_file.eval")
+    ... except UsageError as error:
+    ...     print(str(error).split(":")[0])
+    no_such_file.eval
     """
     try:
         from inspect_ai.log import read_eval_log  # noqa: PLC0415  # optional, and seconds to load

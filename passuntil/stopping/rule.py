@@ -13,7 +13,13 @@ __all__ = ["Mode", "StopRule"]
 
 
 class Mode(StrEnum):
-    """What ends the sampling of an instance."""
+    """What ends the sampling of an instance.
+
+    Examples
+    --------
+    >>> [StopRule().mode.value, StopRule.fixed(200).mode.value]
+    ['until', 'fixed']
+    """
 
     UNTIL = "until"
     """Its r-th pass."""
