@@ -2,6 +2,7 @@
 
 The forecast's variance in F is that of a weighted regression with noise se^2 + tau^2 a model;
 more samples shrink se, one more model adds a row, and tau is a floor that samples do not touch.
+Where a model's rates are exact, se is 0 already and only another model is left to plan.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from passuntil.errors import EstimationError, UsageError
+from passuntil.errors import UsageError
 from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.fit import LawFit
@@ -39,7 +40,7 @@ class ModelOption:
         Whether the model has not been measured yet.
     samples : float
         Extra samples meant here: as many as the model has (or for a new one, as many as the
-        model of the nearest size has).
+        model of the nearest size has; 0 where that one's rates are exact).
     log_width : float
         Width of the interval of log PU after it.
     factor_to_halve : float or None
@@ -69,16 +70,19 @@ class Plan:
     log_width : float
         Width of the interval of log PU now, from the regression's information.
     least_log_width : float
-        Width with endless samples of the measured models: what model scatter leaves.
+        Width with endless samples of the measured models: what model scatter leaves. The width
+        now, where every rate is exact.
     factor_to_halve : float or None
         Times the samples of every model that halve the width; None where scatter forbids it.
     samples_to_halve : float or None
         The same as extra samples in all.
     hours_to_halve : float or None
         At the given speed.
-    best : ModelOption
-        The option that narrows most per sample.
+    best : ModelOption or None
+        The option that narrows most per sample; None where there is none: every rate is exact
+        and no new size was named.
     options : tuple of ModelOption
+        Models that were sampled, then the new sizes.
     words : str
     """
 
@@ -89,7 +93,7 @@ class Plan:
     factor_to_halve: float | None
     samples_to_halve: float | None
     hours_to_halve: float | None
-    best: ModelOption
+    best: ModelOption | None
     options: tuple[ModelOption, ...]
     words: str
 
@@ -163,11 +167,13 @@ def plan(
     UsageError
         A size or a speed that is not positive, or a level outside (0, 1).
     EstimationError
-        Exact rates: there is nothing to sample.
+        No model with a pass rate inside (0, 1).
 
     Notes
     -----
     Standard errors fall as 1/sqrt(samples) under the same design (floor and passes grown alike).
+    Exact rates have none: samples of those models are no option, and a new model next to one is
+    taken to be measured exactly too.
     """
     check_level(confidence_level)
     for name, size in [("n_params", n_params), *(("new_sizes", size) for size in new_sizes)]:
@@ -175,24 +181,20 @@ def plan(
             raise UsageError(f"{name}: got {size!r}; allowed: finite and > 0; name a model's size.")
     if samples_per_second is not None and not samples_per_second > 0:
         raise UsageError(f"samples_per_second: got {samples_per_second!r}; allowed: > 0.")
-    counted = [t for t in family.tallies if not isinstance(t, ExactRates)]
-    if len(counted) < len(family):
-        raise EstimationError(
-            "plan: got exact rates; allowed: sampled models: exact ones cannot be measured better; "
-            "more sizes would narrow the forecast."
-        )
     fit = fit_mle(family)
     info = _information(fit, n_params, confidence_level)
-    samples = np.array([float(t.trials.sum()) for t in counted])
+    samples = np.array(
+        [0.0 if isinstance(t, ExactRates) else float(t.trials.sum()) for t in family.tallies]
+    )
+    is_sampled = np.array([not isinstance(t, ExactRates) for t in family.tallies])
     now = info.log_width(info.se)
-    everyone = np.ones(len(samples), bool)
-    factor = info.factor(now / 2, everyone)
+    factor = info.factor(now / 2, is_sampled)
     options = [
         _measured_option(info, i, float(family.n_params[i]), samples, now)
-        for i in range(len(samples))
+        for i in np.flatnonzero(is_sampled)
     ]
     options += [_new_option(info, size, samples) for size in new_sizes]
-    best = max(options, key=lambda o: (now - o.log_width) / max(o.samples, 1.0))
+    best = max(options, key=lambda o: (now - o.log_width) / max(o.samples, 1.0), default=None)
     extra = None if factor is None else float((factor - 1) * samples.sum())
     hours = (
         None if extra is None or samples_per_second is None else extra / samples_per_second / 3600
@@ -208,7 +210,7 @@ def plan(
         hours,
         best,
         tuple(options),
-        _words(now, least, extra, hours, best),
+        _words((now, least), extra, hours, best, is_sampled=bool(is_sampled.any())),
     )
 
 
@@ -244,9 +246,17 @@ def _new_option(info: _Information, size: float, samples: Floats) -> ModelOption
 
 
 def _words(
-    now: float, least: float, extra: float | None, hours: float | None, best: ModelOption
+    widths: tuple[float, float],
+    extra: float | None,
+    hours: float | None,
+    best: ModelOption | None,
+    *,
+    is_sampled: bool,
 ) -> str:
-    if extra is None:
+    now, least = widths
+    if not is_sampled:
+        text = "Every rate is exact: more samples bring nothing, only more models do."
+    elif extra is None:
         text = (
             f"No number of samples halves the interval: model scatter alone leaves "
             f"{100 * least / now:.0f} % of its width; measure more models."
@@ -254,8 +264,16 @@ def _words(
     else:
         text = f"{extra:,.0f} more samples over all models halve the interval"
         text += "." if hours is None else f", {hours:.1f} hours at this speed."
+    if best is None:
+        return text + " Name sizes in new_sizes to see what one more would bring."
     kind = "a new model" if best.is_new else "the measured model"
+    left = f"{100 * best.log_width / now:.0f} % of the width."
+    if not best.samples:
+        return text + (
+            f" {kind.capitalize()} of {best.n_params:.3g} parameters, measured exactly, "
+            f"leaves {left}"
+        )
     return text + (
         f" Per sample, {kind} of {best.n_params:.3g} parameters brings most: {best.samples:,.0f} "
-        f"samples there leave {100 * best.log_width / now:.0f} % of the width."
+        f"samples there leave {left}"
     )

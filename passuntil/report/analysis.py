@@ -54,6 +54,8 @@ def print_emergence(console: Console, task: str, result: EmergenceResult) -> Non
 def print_plan_to_narrow(console: Console, task: str, plan: Plan) -> None:
     """Print what more samples, or one more model, would bring."""
     console.print(f"[bold]{task}[/]: {plan.words}", highlight=False)
+    if not plan.options:
+        return
     table = make_table(
         f"  {percent(plan.confidence_level)} interval of log PU at {model_size(plan.n_params)}: "
         f"width {plan.log_width:.3g} now",

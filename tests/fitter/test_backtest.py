@@ -1,4 +1,4 @@
-"""Backtest, sealing and scoring, planning, emergence."""
+"""Backtest, sealing and scoring, emergence."""
 
 import json
 import os
@@ -13,15 +13,11 @@ from passuntil.errors import UsageError
 from passuntil.estimator import TallyArray
 from passuntil.fitter import (
     SealedForecast,
-    as_family,
     backtest,
     emergence,
-    plan,
     score,
     seal,
 )
-from passuntil.fitter.planning import _information
-from passuntil.fitter.scaling_law import fit_mle
 
 RNG = np.random.default_rng(5)
 F = hazards(RNG, SIZES, 60)
@@ -95,38 +91,6 @@ def test_score_grades_the_forecast() -> None:
         json.dumps(result.to_json())
     ols = seal(fit_scaling_law(n_params=SIZES[:5], tallies=TALLIES[:5], method="ols"), SIZES[5])
     assert score(ols, TALLIES[5]).chance_below is None
-
-
-def test_plan_names_what_helps() -> None:
-    few = fixed_tallies(np.random.default_rng(6), F, 60)
-    family = as_family(SIZES, few)
-    result = plan(family, 5e9, new_sizes=[3e9], samples_per_second=100.0)
-    assert result.least_log_width < result.log_width
-    assert all(o.log_width <= result.log_width for o in result.options)
-    new = [o for o in result.options if o.is_new]
-    assert len(new) == 1
-    if result.factor_to_halve is not None:
-        assert result.factor_to_halve > 4 - 1e-6  # scatter makes it more than four times
-        assert result.hours_to_halve == pytest.approx(result.samples_to_halve / 360_000)
-    json.dumps(result.to_json())
-    precise = plan(as_family(SIZES, fixed_tallies(RNG, F, 10**6)), 5e9)
-    assert precise.factor_to_halve is None
-    assert "scatter" in precise.words
-
-
-@pytest.mark.slow
-def test_plan_against_simulation() -> None:
-    """Predicted widths after four times the samples: within 25 % of refits on new families."""
-    ratios = []
-    for seed in range(24):
-        rng = np.random.default_rng(seed)
-        f = hazards(rng, SIZES, 60) + rng.normal(0, 0.05, 6)
-        before = as_family(SIZES, fixed_tallies(rng, f, 100))
-        after = fit_scaling_law(n_params=SIZES, tallies=fixed_tallies(rng, f, 400)).predict(5e9)
-        info = _information(fit_mle(before), 5e9, 0.9)
-        ratios.append(info.log_width(info.se / 2) / np.log(after.high / after.low))
-    # standard error of the median of 24 ratios is about 0.06
-    assert np.median(ratios) == pytest.approx(1, abs=0.25)
 
 
 def test_emergence_needs_sizes() -> None:

@@ -8,7 +8,7 @@ import pytest
 from passuntil import Tally, fit_scaling_law
 from passuntil.errors import EstimationError
 from passuntil.estimator.exact import ExactRate, ExactRates
-from passuntil.fitter import as_family, backtest, emergence, plan, tallies_digest
+from passuntil.fitter import as_family, backtest, emergence, tallies_digest
 from passuntil.fitter.observations import observe
 
 SIZES = np.array([36, 109, 241, 499, 892, 1544]) * 1e6
@@ -109,8 +109,6 @@ def test_easy_and_impossible_instances() -> None:
 
 def test_what_has_no_use_of_them_says_so() -> None:
     many = exact_instances(UNLIKE)
-    with pytest.raises(EstimationError, match="exact rates"):
-        plan(as_family(SIZES, many), 2449e6, confidence_level=0.9)
     with pytest.raises(EstimationError, match="guess rate and exact rates"):
         fit_scaling_law(n_params=SIZES, tallies=many, method="instance", guess_rate=0.25)
 
