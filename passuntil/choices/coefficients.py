@@ -27,7 +27,13 @@ _NEARLY_CONSTANT: Final = 1e-13  # of the largest magnitude: what is left is rou
 
 
 def correlation_kinds() -> tuple[CorrelationKind, ...]:
-    """Return the names of the correlations."""
+    """Return the names of the correlations.
+
+    Examples
+    --------
+    >>> correlation_kinds()
+    ('pearson', 'spearman', 'kendall')
+    """
     return get_args(CorrelationKind)
 
 

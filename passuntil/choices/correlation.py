@@ -206,7 +206,24 @@ def correlate_with_compute(
 
 
 def correlate_scores(x: Floats, scores: MetricScores, kind: CorrelationKind) -> Correlations:
-    """Return the correlations of one score with x, higher meaning better."""
+    """Return the correlations of one score with x, higher meaning better.
+
+    Parameters
+    ----------
+    x : ndarray of float, shape (n_models,)
+        Log10 of compute.
+    scores : MetricScores
+    kind : {"pearson", "spearman", "kendall"}
+
+    Examples
+    --------
+    >>> from passuntil.choices import metric_scores
+    >>> scores = ChoiceScores.of(
+    ...     [[[-4.0, -2.0]], [[-2.0, -2.5]], [[-1.0, -2.0]]], models=["a", "b", "c"],
+    ...     compute=[1e17, 1e18, 1e19], correct=[0])
+    >>> correlate_scores(log10_compute(scores), metric_scores(scores, "brier"), "kendall").values
+    array([1.])
+    """
     y = scores.shape if kind == "pearson" else scores.order
     values, exists = correlate(x, y, kind=kind)
     return Correlations(scores.metric, kind, scores.metric.sign * values, exists)

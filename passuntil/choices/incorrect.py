@@ -272,7 +272,15 @@ def _residuals(x: Floats, y: Floats) -> Floats:
 
 
 def need_incorrect(scores: ChoiceScores) -> None:
-    """Raise `EstimationError` where no instance has an incorrect choice."""
+    """Raise `EstimationError` where no instance has an incorrect choice.
+
+    Examples
+    --------
+    >>> scores = ChoiceScores.of([[[-1.0]]], models=["a"], compute=[1e18], correct=[0])
+    >>> need_incorrect(scores)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.EstimationError: benchmark: got one choice in every instance; ...
+    """
     if not scores.is_incorrect.any():
         raise EstimationError(
             f"{scores.benchmark}: got one choice in every instance; allowed: two or more in some; "

@@ -278,6 +278,18 @@ _COMPUTE: Final[Mapping[str, Callable[[Metric, ChoiceScores], MetricScores]]] = 
 
 
 def chosen_metrics(scores: ChoiceScores, names: Iterable[str] | None) -> tuple[MetricScores, ...]:
-    """Return the named metrics, or all whose inputs are there."""
+    """Return the named metrics, or all whose inputs are there.
+
+    Raises
+    ------
+    UsageError
+        An unknown name.
+
+    Examples
+    --------
+    >>> scores = ChoiceScores.of([[[-1.0, -2.0]]], models=["a"], compute=[1e18], correct=[0])
+    >>> [found.metric.name for found in chosen_metrics(scores, ["brier", "accuracy"])]
+    ['brier', 'accuracy']
+    """
     wanted = available_metrics(scores) if names is None else tuple(names)
     return tuple(metric_scores(scores, name) for name in wanted)

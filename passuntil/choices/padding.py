@@ -22,6 +22,12 @@ def pad(name: str, rows: Sequence[Sequence[Any]], is_choice: NDArray[np.bool_]) 
     ------
     UsageError
         A row whose length is not the instance's number of choices.
+
+    Examples
+    --------
+    >>> pad("n_bytes", [[3, 2, 7], [4]], np.array([[True, True, True], [True, False, False]]))
+    array([[3, 2, 7],
+           [4, 0, 0]])
     """
     counts = is_choice.sum(1)
     if len(rows) != len(counts):
@@ -62,6 +68,13 @@ def pad_nested(
     ------
     UsageError
         Instances or choices that do not fit the first.
+
+    Examples
+    --------
+    >>> choices = [["yes", "no"], ["maybe"]]
+    >>> arrays = pad_nested({"log_likelihood": [[[-1.0, -2.0], [-3.0]]]}, choices)
+    >>> arrays["log_likelihood"].shape, arrays["n_bytes"].tolist()
+    ((1, 2, 2), [[3, 2], [5, 0]])
     """
     first = next(iter(values.values()))
     counts = [] if first is None or not len(first) else [len(row) for row in first[0]]

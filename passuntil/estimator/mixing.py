@@ -95,7 +95,13 @@ class MixingDistribution:
 
 
 def unique_tallies(tallies: TallyArray) -> tuple[Floats, Floats, Floats]:
-    """Return distinct (c, n) as floats and how often each occurs."""
+    """Return distinct (c, n) as floats and how often each occurs.
+
+    Examples
+    --------
+    >>> unique_tallies(TallyArray.fixed(passes=[0, 3, 0], trials=10))
+    (array([0., 3.]), array([10., 10.]), array([2., 1.]))
+    """
     pairs, counts = np.unique(
         np.stack([tallies.passes, tallies.trials]), axis=1, return_counts=True
     )
@@ -103,7 +109,14 @@ def unique_tallies(tallies: TallyArray) -> tuple[Floats, Floats, Floats]:
 
 
 def rate_grid(tallies: TallyArray, *, per_decade: int = 40) -> Floats:
-    """Return 0, 1 and pass rates even in log odds, from a tenth of 1/n up to 1 - 1/(10 n)."""
+    """Return 0, 1 and pass rates even in log odds, from a tenth of 1/n up to 1 - 1/(10 n).
+
+    Examples
+    --------
+    >>> grid = rate_grid(TallyArray.fixed(passes=[0, 3], trials=100))
+    >>> grid[[0, 1, -2, -1]].round(4)
+    array([0.   , 0.001, 0.999, 1.   ])
+    """
     largest = max(10.0, float(tallies.trials.max(initial=1)))
     end = np.log(10 * largest)
     top = min(end, np.log(1e4))
@@ -112,7 +125,18 @@ def rate_grid(tallies: TallyArray, *, per_decade: int = 40) -> Floats:
 
 
 def log_likelihoods(c: Floats, n: Floats, support: Floats) -> Floats:
-    """Return c log p + (n - c) log(1 - p), shape (n_tallies, n_points)."""
+    """Return c log p + (n - c) log(1 - p), shape (n_tallies, n_points).
+
+    Parameters
+    ----------
+    c, n : ndarray of float, shape (n_tallies,)
+    support : ndarray of float, shape (n_points,)
+
+    Examples
+    --------
+    >>> log_likelihoods(np.array([0.0]), np.array([2.0]), np.array([0.0, 0.5, 1.0])).round(4)
+    array([[ 0.    , -1.3863,    -inf]])
+    """
     return np.asarray(xlogy(c[:, None], support) + xlog1py((n - c)[:, None], -support), float)
 
 
