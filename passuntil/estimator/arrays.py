@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import UsageError
-from passuntil.estimator.inputs import whole_numbers
+from passuntil.estimator.inputs import columns
 from passuntil.records import Outcome, Tally
 from passuntil.stopping import Mode, StopRule
 
@@ -59,7 +59,7 @@ class TallyArray:
     def _of(
         cls, outcome: Outcome, passes: ArrayLike, trials: ArrayLike, min_samples: ArrayLike
     ) -> Self:
-        c, n, m = _columns(passes=passes, trials=trials, min_samples=min_samples)
+        c, n, m = columns(passes=passes, trials=trials, min_samples=min_samples)
         is_stop = outcome in (Outcome.STOPPED, Outcome.FLOOR_REACHED)
         bad = (n < (outcome is not Outcome.OPEN)) | (c < is_stop) | (c > n) | (m < 1)
         if outcome is Outcome.STOPPED:
@@ -271,7 +271,7 @@ class TallyArray:
         Tally.stopped(passes=1, trials=2310, min_samples=100)
         Tally.censored(passes=0, trials=10000, min_samples=100)
         """
-        c, n = _columns(passes=passes, trials=trials)
+        c, n = columns(passes=passes, trials=trials)
         if rule.mode is Mode.TARGET:
             return cls.steered(passes=c, trials=n)
         if rule.mode is Mode.FIXED and (n == rule.budget).all():
@@ -358,25 +358,6 @@ class TallyArray:
     def is_by_rule(self) -> NDArray[np.bool_]:
         """Whether exact intervals and unbiased estimates exist, shape (n_instances,)."""
         return self.is_outcome(*(o for o in Outcome if o.is_by_rule))
-
-
-def _columns(**given: ArrayLike) -> list[NDArray[np.int64]]:
-    """Return the arguments as columns of one length."""
-    arrays = [whole_numbers(name, value) for name, value in given.items()]
-    shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(given, arrays, strict=True) if a.ndim)
-    if any(array.ndim > 1 for array in arrays):
-        raise UsageError(
-            f"tallies: got shapes {shapes}; allowed: one number an instance, shape "
-            "(n_instances,); make one TallyArray of each row, that is of each model."
-        )
-    try:
-        together = np.broadcast_arrays(*arrays)
-    except ValueError:
-        raise UsageError(
-            f"tallies: got shapes {shapes}; allowed: one length, or one number for all; check "
-            "which instances are missing."
-        ) from None
-    return [np.array(array).ravel() for array in together]
 
 
 def _no_tallies(found: object, place: int | None = None) -> UsageError:

@@ -196,7 +196,7 @@ def loose_posterior(tallies: TallyArray) -> MeanPosterior:
     Examples
     --------
     >>> tallies = TallyArray.stopped(passes=1, trials=[3, 40, 40, 900])
-    >>> loose_posterior(tallies).sd > mean_posterior(tallies).sd
+    >>> 0 < loose_posterior(tallies).quantile(0.05) < mean_posterior(tallies).mean
     True
     """
     return mean_posterior(tallies, shapes=LOOSE)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import UsageError
 
-__all__ = ["sample_numbers", "whole_numbers"]
+__all__ = ["columns", "sample_numbers", "whole_numbers"]
 
 MOST = 2**62
 """Beyond this, sums of 64-bit counts may wrap around."""
@@ -72,6 +72,36 @@ def _what_is_wrong(array: NDArray[np.generic], value: ArrayLike) -> str:
         f"an array of {array.dtype}; allowed: integers; these are whole, so convert them with "
         ".astype(int)"
     )
+
+
+def columns(**given: ArrayLike) -> list[NDArray[np.int64]]:
+    """Return whole numbers of each instance as columns of one length.
+
+    Raises
+    ------
+    UsageError
+        Two dimensions, lengths that do not fit, or what `whole_numbers` refuses.
+
+    Examples
+    --------
+    >>> columns(passes=[3, 0], trials=200)
+    [array([3, 0]), array([200, 200])]
+    """
+    arrays = [whole_numbers(name, value) for name, value in given.items()]
+    shapes = ", ".join(f"{n} {a.shape}" for n, a in zip(given, arrays, strict=True) if a.ndim)
+    if any(array.ndim > 1 for array in arrays):
+        raise UsageError(
+            f"tallies: got shapes {shapes}; allowed: one number an instance, shape "
+            "(n_instances,); make one TallyArray of each row, that is of each model."
+        )
+    try:
+        together = np.broadcast_arrays(*arrays)
+    except ValueError:
+        raise UsageError(
+            f"tallies: got shapes {shapes}; allowed: one length, or one number for all; check "
+            "which instances are missing."
+        ) from None
+    return [np.array(array).ravel() for array in together]
 
 
 def sample_numbers(k: ArrayLike) -> NDArray[np.float64]:
