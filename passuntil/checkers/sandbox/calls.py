@@ -127,7 +127,8 @@ PATH_CALLS = {
 }
 
 # what a zygote needs beyond its children
-ZYGOTE_ONLY: dict[str, tuple[int, int]] = {
+ZYGOTE_ONLY: dict[str, tuple[int | None, int | None]] = {
+    "fork": (57, None),  # musl's; glibc's is a clone
     "kill": (62, 129),
     "prctl": (157, 167),
     "seccomp": (317, 277),

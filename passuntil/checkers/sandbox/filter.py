@@ -145,7 +145,8 @@ def candidate_filter(machine: str) -> bytes:
         The system call numbers of `machine` are not known here.
     """
     column = _column(machine)
-    bodies = {numbers[column]: _deny(errno.EPERM) for numbers in calls.ZYGOTE_ONLY.values()}
+    known = (numbers[column] for numbers in calls.ZYGOTE_ONLY.values())
+    bodies = {number: _deny(errno.EPERM) for number in known if number is not None}
     bodies[calls.CLONE[column]] = _clone()
     bodies[calls.PRLIMIT[column]] = _prlimit()
     return _foreign_kill(machine) + _tree(_ranges(bodies, _PERMIT))

@@ -93,7 +93,8 @@ class Worker:
             operation = b"M" if is_code else b"R"
             zygote.send(request(operation, problem, program), problem.calls)
             answer = read_answer(zygote, problem.limits)
-        return replace(answer, reason=self._reason(answer.reason))
+        reason = self._reason(answer.reason)
+        return answer if reason == answer.reason else replace(answer, reason=reason)
 
     def run_batch(self, problem: Problem, codes: Sequence[bytes]) -> list[Answer | None]:
         """Run tame programs of marshalled code one after the other in as few children as can be.
