@@ -77,10 +77,13 @@ class CombinedFit(PosteriorFit):
         Every law of the pool, fitted.
     shares : mapping of str to float
         Share of each law within its footing; the laws of a footing sum to 1.
+    left_out : str
+        Why the laws of the instances are not in the pool, where evidence rules them out.
     """
 
     parts: Mapping[str, Part]
     shares: Mapping[str, float]
+    left_out: str = ""
 
     @property
     def observations(self) -> Observations:
@@ -134,6 +137,9 @@ class CombinedFit(PosteriorFit):
             VarianceComponents(sums[0], sums[1], sums[2], sums[3], law),
         )
 
+    def _words(self, extrapolation: float) -> str:
+        return f"{super()._words(extrapolation)} {self.left_out}".rstrip()
+
     @property
     def alpha(self) -> float:
         """Local exponent at the largest measured size, pooled by weight."""
@@ -150,11 +156,11 @@ class CombinedFit(PosteriorFit):
 def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
     """Return the pool of laws.
 
-    Instance laws need the same instances under every model, no guess rate and no exact rates;
-    otherwise the pool has the dataset's laws only.
+    Instance laws need the same instances under every model, no exact rate of 0 and not a guess rate
+    beside exact rates; otherwise the pool has the dataset's laws only.
     """
     observations = observe(family, guess_rate=guess_rate)
-    parts = _fit_parts(family, guess_rate, observations)
+    parts, left_out = _fit_parts(family, guess_rate, observations)
     k = len(family)
     rolling, n_origins = _rolling_scores(family, observations)
     shares: dict[str, float] = {}
@@ -167,7 +173,7 @@ def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
         ]
         shares |= dict(zip(group, np.exp(scores - logsumexp(scores)).tolist(), strict=True))
     return CombinedFit(
-        family, "combined", guess_rate, MappingProxyType(parts), MappingProxyType(shares)
+        family, "combined", guess_rate, MappingProxyType(parts), MappingProxyType(shares), left_out
     )
 
 
@@ -177,7 +183,10 @@ def _footings(parts: Mapping[str, object]) -> list[list[str]]:
     return [group for group in both if group[0] in parts]
 
 
-def _fit_parts(family: Family, guess_rate: float, observations: Observations) -> dict[str, Part]:
+def _fit_parts(
+    family: Family, guess_rate: float, observations: Observations
+) -> tuple[dict[str, Part], str]:
+    """Return the laws there are, and why those of the instances are not, if they could be."""
     if not observations.has_peak.any():
         raise EstimationError(
             "combined: got no model with a pass rate inside (g, 1); allowed: at least one; sample "
@@ -189,12 +198,16 @@ def _fit_parts(family: Family, guess_rate: float, observations: Observations) ->
         posterior = fit_law(LAWS[shape.law], x, observations, n_draws=512)
         parts[shape.dataset] = LawFit(family, shape.dataset, guess_rate, posterior)
     n_instances = {len(t) for t in family.tallies}
-    if not guess_rate and len(n_instances) == 1 and max(n_instances) > 1 and not family.is_exact:
-        line = fit_instances(family)
-        parts["instance"] = line
-        parts["instance_damped"] = replace(line, method="instance_damped", is_damped=True)
-        parts["instance_saturating"] = fit_instances(family, is_bent=True, near=line)
-    return parts
+    if len(n_instances) > 1 or max(n_instances) == 1:
+        return parts, ""
+    try:
+        line = fit_instances(family, guess_rate)
+    except EstimationError as error:
+        return parts, f"The instances' laws are left out ({error})"
+    parts["instance"] = line
+    parts["instance_damped"] = replace(line, method="instance_damped", is_damped=True)
+    parts["instance_saturating"] = fit_instances(family, guess_rate, is_bent=True, near=line)
+    return parts, ""
 
 
 def _rolling_scores(family: Family, observations: Observations) -> tuple[dict[str, float], int]:

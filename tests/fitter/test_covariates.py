@@ -96,12 +96,15 @@ def test_joint_law_of_size_and_tokens() -> None:
         fit.predict(5e9, n_tokens=-1)
 
 
-def test_guess_rate_leaves_the_laws_of_the_dataset() -> None:
+def test_a_guess_rate_leaves_every_law_in_the_pool() -> None:
     rates = 0.25 + 0.75 * np.exp(-30 * SIZES**-0.2)
     rng = np.random.default_rng(4)
     tallies = [TallyArray.fixed(passes=rng.binomial(9000, [p] * 30), trials=9000) for p in rates]
     pool = fit_scaling_law(n_params=SIZES, tallies=tallies, guess_rate=0.25, method="combined")
-    assert set(pool.parts) == {"mle", "damped", "saturating"}
+    footings = {"", "instance_"}
+    shapes = {f"{f}{shape}" for f in footings for shape in ("damped", "saturating")}
+    assert set(pool.parts) == shapes | {"mle", "instance"}
+    assert all(part.guess_rate == 0.25 for part in pool.parts.values())
     forecast = pool.predict(1e10)
     assert forecast.low < 0.25 + 0.75 * np.exp(-30 * 1e10**-0.2) < forecast.high
 

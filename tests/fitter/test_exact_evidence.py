@@ -113,6 +113,19 @@ def test_what_has_no_use_of_them_says_so() -> None:
         fit_scaling_law(n_params=SIZES, tallies=many, method="instance", guess_rate=0.25)
 
 
+def test_the_pool_has_the_instances_laws_where_they_take_the_rates() -> None:
+    pool = fit_scaling_law(n_params=SIZES, tallies=exact_instances(UNLIKE), method="combined")
+    assert {"instance", "instance_damped", "instance_saturating"} < set(pool.parts)
+    assert not pool.left_out
+    impossible = UNLIKE.copy()
+    impossible[:, 0] = 0.0
+    short = fit_scaling_law(n_params=SIZES, tallies=exact_instances(impossible), method="combined")
+    assert set(short.parts) == {"mle", "damped", "saturating"}
+    forecast = short.predict(2449e6)
+    assert 0 < forecast.low < forecast.value < forecast.high < 1
+    assert "left out (instance: got exact rates of 0 for 1 of 40 instances" in forecast.words
+
+
 def test_losses_explain_exact_rates() -> None:
     losses = np.exp(HAZARDS / 2)  # F = 2 log L
     fit = fit_scaling_law(
