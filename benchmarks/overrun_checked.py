@@ -157,7 +157,7 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 
 def make_today_arm(job: Job) -> Callable[..., Any]:
     """Return a function that draws one chunk, and one that judges it with our checker."""
-    engine_arguments = import_module("passuntil.sampler.vllm").engine_arguments
+    engine_arguments = import_module("passuntil.sampler.vllm_engine").engine_arguments
     torch, vllm = import_module("torch"), import_module("vllm")
     options = job.engine.model_dump(exclude={"kind"})
     torch.set_num_threads(options.pop("cpu_threads"))

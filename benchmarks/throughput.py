@@ -121,7 +121,7 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 def make_generate_arm(job: Job) -> Callable[..., Any]:
     """Return a function that draws given samples with one call of `LLM.generate`."""
     # not in the parent; passuntil's module first, which sets vLLM up as it is imported
-    engine_arguments = import_module("passuntil.sampler.vllm").engine_arguments
+    engine_arguments = import_module("passuntil.sampler.vllm_engine").engine_arguments
     torch, vllm = import_module("torch"), import_module("vllm")
     options = job.engine.model_dump(exclude={"kind"})
     torch.set_num_threads(options.pop("cpu_threads"))

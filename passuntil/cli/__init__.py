@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import sys
 
-# isort: off (the order of the commands in --help)
-from passuntil.cli import analysis, auditing, choices, inspecting, machine, sampling
+# the order of the commands in --help
+# isort: off
+from passuntil.cli import analysis, grading
+from passuntil.cli import auditing, choices, inspecting, machine, sampling
 
 # isort: on
 from passuntil.cli.common import app, errors
 from passuntil.errors import PassUntilError, RunInterrupted, UsageError
 
-__all__ = ["analysis", "app", "auditing", "choices", "inspecting", "machine", "main", "sampling"]
+__all__ = [
+    "analysis",
+    "app",
+    "auditing",
+    "choices",
+    "grading",
+    "inspecting",
+    "machine",
+    "main",
+    "sampling",
+]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands that analyse a run: show, fit, predict, score, backtest, emergence, plan."""
+"""Commands that analyse a run: show, fit, predict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from passuntil.cli.common import (
     HeldOut,
     Level,
     Method,
-    NParams,
     RunFolder,
     Task,
     app,
@@ -21,46 +20,18 @@ from passuntil.cli.common import (
     each_task,
     print_json,
 )
+from passuntil.cli.laws import Against, LossesPath, LossesTask, loss_source, require_folder
 from passuntil.errors import UsageError
 from passuntil.fitter import Prediction, ScalingFit
-from passuntil.report.analysis import (
-    print_backtest,
-    print_emergence,
-    print_plan_to_narrow,
-    print_scores,
-)
 from passuntil.report.profile import print_profile
 from passuntil.report.run import RunReport
 from passuntil.report.tables import print_fit, print_prediction
 from passuntil.report.words import model_size
-from passuntil.runner.analysis import (
-    LAW,
-    Covariate,
-    LossSource,
-    backtest_of,
-    emergence_of,
-    fit_task,
-    plan_task,
-    predict_task,
-    score_file,
-    seal_predictions,
-)
+from passuntil.runner.analysis import LAW, Covariate, fit_task, predict_task
+from passuntil.runner.forecast_file import seal_predictions
 from passuntil.runner.record import RunRecord
 from passuntil.runner.sealed import CONFIDENCE_LEVEL, HEADLINE
 
-LossesPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--losses",
-        help="Gold answers' losses for loss_assisted: .jsonl, .csv, .npz, or a run's folder.",
-        show_default=False,
-    ),
-]
-LossesTask = Annotated[
-    str | None,
-    typer.Option("--losses-task", help=r"Its name among the losses \[default: the task's]"),
-]
-Against = Annotated[Covariate, typer.Option("--against", help="What grows along the axis.")]
 SYMBOLS = {Covariate.N_PARAMS: "n", Covariate.COMPUTE: "C", Covariate.LOSS: "(1/L)"}
 EXAMPLES = {Covariate.N_PARAMS: "12e9", Covariate.COMPUTE: "1e22", Covariate.LOSS: "2.5"}
 
@@ -101,7 +72,7 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit log(-log PU) against log n (or compute, or loss) for each task."""
-    source = _loss_source(losses, losses_task)
+    source = loss_source(losses, losses_task)
     record = RunRecord.load(run)
     fits = each_task(
         record,
@@ -123,16 +94,6 @@ def fit(
         models, _ = record.family(name, include_held_out=include_held_out)
         names = [model.name for model in models]
         print_fit(console, name, found, names, symbol=SYMBOLS[covariate])
-
-
-def _loss_source(losses: Path | None, losses_task: str | None) -> LossSource | None:
-    if losses is not None:
-        return LossSource(losses, losses_task)
-    if losses_task is not None:
-        raise UsageError(
-            f"--losses-task: got {losses_task!r} and no --losses; allowed: both; add --losses FILE."
-        )
-    return None
 
 
 @app.command()
@@ -179,8 +140,8 @@ def predict(
 ) -> None:
     """Predict the PU of a model of another size (or compute, or loss)."""
     value = _target(covariate, n_params, at)
-    _require_folder("--seal", seal_to)
-    source = _loss_source(losses, losses_task)
+    require_folder("--seal", seal_to)
+    source = loss_source(losses, losses_task)
     if losses_of is not None and source is None:
         raise UsageError(
             f"--losses-of: got {losses_of!r} and no --losses; allowed: both; add --losses FILE."
@@ -234,140 +195,3 @@ def _target(covariate: Covariate, n_params: float | None, at: float | None) -> f
             f"positive, finite {option} alone; name the model to predict by its {covariate}."
         )
     return given
-
-
-def _require_folder(option: str, path: Path | None) -> None:
-    """Refuse a file to write whose folder is missing, before the work whose result it is for."""
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(
-            f"{option}: got {path}, and there is no folder {path.parent}; allowed: a file in an "
-            "existing folder; make the folder first."
-        )
-
-
-@app.command()
-def score(
-    forecast: Annotated[Path, typer.Argument(help="File of `predict --seal`.", show_default=False)],
-    run: RunFolder,
-    model: Annotated[
-        str | None, typer.Option("--model", help=r"The measured model \[default: that of the size]")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Grade a sealed forecast with a run of the bigger model."""
-    scores = score_file(forecast, RunRecord.load(run), model=model)
-    if as_json:
-        found = [{"task": t, "model": m, **s.to_json()} for t, m, s in scores]
-        print_json({"scores": found})
-    else:
-        print_scores(console, scores)
-
-
-@app.command()
-def backtest(
-    run: RunFolder,
-    task: Task = None,
-    confidence_level: Level = CONFIDENCE_LEVEL,
-    covariate: Against = Covariate.N_PARAMS,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help=r"Only this; may be repeated \[default: all without losses or tokens]",
-            show_default=False,
-        ),
-    ] = None,
-    losses: LossesPath = None,
-    losses_task: LossesTask = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Save a plot.", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Forecast every measured size from the smaller ones, by every method and baseline."""
-    _require_folder("--plot", plot)
-    source = _loss_source(losses, losses_task)
-    record = RunRecord.load(run)
-    results = each_task(
-        record,
-        task,
-        lambda name: backtest_of(
-            record,
-            name,
-            covariate=covariate,
-            confidence_level=confidence_level,
-            methods=method or (),
-            losses=source,
-        ),
-    )
-    if plot is not None:
-        # half a second of import that tables do not need
-        from passuntil.report.plots import plot_backtests  # noqa: PLC0415
-
-        plot_backtests(plot, results)
-    if as_json:
-        print_json({"backtests": {name: result.to_json() for name, result in results.items()}})
-        return
-    for name, result in results.items():
-        print_backtest(console, name, result)
-
-
-@app.command()
-def emergence(
-    run: RunFolder,
-    task: Task = None,
-    confidence_level: Level = 0.95,
-    covariate: Against = Covariate.N_PARAMS,
-    as_json: AsJson = False,
-) -> None:
-    """Test whether a task bends: linear, sub-scaling, accelerated, or not enough data."""
-    record = RunRecord.load(run)
-    results = each_task(
-        record,
-        task,
-        lambda name: emergence_of(
-            record, name, covariate=covariate, confidence_level=confidence_level
-        ),
-    )
-    if as_json:
-        print_json({"emergence": {name: result.to_json() for name, result in results.items()}})
-        return
-    for name, result in results.items():
-        print_emergence(console, name, result)
-
-
-@app.command()
-def plan(
-    run: RunFolder,
-    n_params: NParams,
-    confidence_level: Level = CONFIDENCE_LEVEL,
-    task: Task = None,
-    new_size: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--new-size", help="What would one more model of this size bring?", show_default=False
-        ),
-    ] = None,
-    include_held_out: HeldOut = False,
-    as_json: AsJson = False,
-) -> None:
-    """Say how many samples, on which model, would halve a forecast's interval."""
-    record = RunRecord.load(run)
-    plans = each_task(
-        record,
-        task,
-        lambda name: plan_task(
-            record,
-            name,
-            n_params,
-            new_sizes=new_size or (),
-            confidence_level=confidence_level,
-            include_held_out=include_held_out,
-        ),
-    )
-    if as_json:
-        print_json({"plans": {name: found.to_json() for name, found in plans.items()}})
-        return
-    for name, found in plans.items():
-        print_plan_to_narrow(console, name, found)

@@ -7,7 +7,7 @@ go into a run of their own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,15 +17,13 @@ from typing import Any, Final
 import passuntil
 from passuntil.checkers.pool import CheckerPool, Judgement
 from passuntil.config import Job, build_checkers
-from passuntil.errors import LedgerError, UsageError
+from passuntil.errors import UsageError
 from passuntil.ledger import SqliteLedger
 from passuntil.ports import Block, Checker, KeptText
 from passuntil.records import Completion, FinishReason, Instance, SampleKey, Verdict
-from passuntil.runner.rates import write_rates
 from passuntil.runner.record import LEDGER_FILE, RunRecord
-from passuntil.runner.rounds import ROUNDS
+from passuntil.runner.rejudged import require_all_texts, write_rejudged
 from passuntil.runner.sealed import write_json
-from passuntil.stopping import InstanceState
 from passuntil.tasks import task_digest
 
 __all__ = [
@@ -39,12 +37,6 @@ __all__ = [
 ]
 
 REPORT_FILE: Final = "recheck.json"
-# A new run's blocks, in samples; the size of a ledger's rows.
-_BLOCK: Final = 4096
-# Records that hold for the re-judged run as well.
-_COPIED: Final = ("instances", "engines", "weights", "speeds", "faults", ROUNDS)
-
-_Address = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +190,12 @@ def recheck_run(
     instances = recorded_instances(run, task)
     with closing(SqliteLedger(folder / LEDGER_FILE, mode="read")) as ledger:
         if output is not None:
-            _require_all_texts(ledger)
+            require_all_texts(ledger)
         names = set(run.task_names(task))
         # their jails start here, for these tasks alone, and the pool ends them
         checkers = make_checkers(only_tasks(run.job, names))
         with CheckerPool(checkers, retries=run.job.checker.retries) as pool:
-            work = _Recheck(run, instances, pool)
+            work = _Recheck(instances, pool)
             work.judge(block for block in ledger.blocks() if block.task in names)
             now = {name: dict(checkers[name].describe()) for name in names}
         was = {name: dict(run.checkers.get(name, {})) for name in now}
@@ -213,17 +205,24 @@ def recheck_run(
         )
         write_json(folder / REPORT_FILE, done.to_json())
         if output is not None:
-            _write_run(output, run, ledger, work, now)
+            _require_all_verdicts(work.tasks.values(), folder)
+            write_rejudged(output, run, ledger, verdicts=work.verdicts, checkers=now)
     return done
+
+
+def _require_all_verdicts(tasks: Iterable[TaskRecheck], folder: Path) -> None:
+    n_faults = sum(task.n_faults for task in tasks)
+    if n_faults:
+        raise UsageError(
+            f"-o: got {n_faults} texts that the checkers could not judge; allowed: none; see "
+            f"{folder / REPORT_FILE}, mend the checker, and recheck."
+        )
 
 
 class _Recheck:
     """Texts on their way through the checkers."""
 
-    def __init__(
-        self, run: RunRecord, instances: Mapping[tuple[str, str], Instance], pool: CheckerPool
-    ) -> None:
-        self.rule = run.job.stop_rule()
+    def __init__(self, instances: Mapping[tuple[str, str], Instance], pool: CheckerPool) -> None:
         self.tasks: dict[tuple[str, str], TaskRecheck] = {}
         self.verdicts: dict[SampleKey, Verdict] = {}  # those that are not the recorded ones
         self._instances = instances
@@ -266,93 +265,3 @@ class _Recheck:
             elif verdict.reason != kept.reason:
                 found.other_reasons[kept.reason, verdict.reason] += 1
                 self.verdicts[key] = verdict
-
-
-def _require_all_texts(ledger: SqliteLedger) -> None:
-    n_missing = sum(len(block.verdicts) - len(block.kept) for block in ledger.blocks())
-    if n_missing:
-        raise UsageError(
-            f"-o: got a run that kept no text of {n_missing} samples; allowed: every text, without "
-            "which no tally follows; sample with `keep_texts: all`."
-        )
-
-
-def _write_run(
-    output: Path,
-    run: RunRecord,
-    ledger: SqliteLedger,
-    work: _Recheck,
-    checkers: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """Write a run that holds today's verdicts, up to the stops that follow from them."""
-    n_faults = sum(task.n_faults for task in work.tasks.values())
-    if n_faults:
-        raise UsageError(
-            f"-o: got {n_faults} texts that the checkers could not judge; allowed: none; see "
-            f"{run.folder / REPORT_FILE}, mend the checker, and recheck."
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    with closing(SqliteLedger(output / LEDGER_FILE)) as made:
-        for address, blocks in _by_instance(ledger.blocks()):
-            made.append(list(_rejudged(address, blocks, work)))
-        for key in _COPIED:
-            if (record := ledger.read_meta(key)) is not None:
-                made.write_meta(key, record)
-        for (model, task), found in run.tasks.items():
-            if found.rates:  # calculated, not judged from texts that are kept
-                write_rates(made, model, {(task, name): r for name, r in found.rates.items()})
-        made.write_meta("checkers", checkers)
-        job = ledger.read_meta("job") or {}
-        # last: a folder without it is no run yet
-        made.write_meta("job", {**job, "rejudged_from": str(run.folder.absolute())})
-
-
-def _by_instance(blocks: Iterable[Block]) -> Iterator[tuple[_Address, list[Block]]]:
-    """Yield each instance's blocks together: a ledger yields them one after the other."""
-    held: list[Block] = []
-    for block in blocks:
-        address = (block.model, block.task, block.instance)
-        if held and address != (held[0].model, held[0].task, held[0].instance):
-            yield (held[0].model, held[0].task, held[0].instance), held
-            held = []
-        held.append(block)
-    if held:
-        yield (held[0].model, held[0].task, held[0].instance), held
-
-
-def _rejudged(address: _Address, blocks: list[Block], work: _Recheck) -> Iterator[Block]:
-    """Yield blocks of an instance with today's verdicts; what lies past the stop is overrun."""
-    state = InstanceState(work.rule)
-    counted: list[KeptText] = []
-    overrun_samples = sum(block.overrun_samples for block in blocks)
-    overrun_tokens = sum(block.overrun_tokens for block in blocks)
-    for kept in (kept for block in blocks for kept in block.kept):
-        if kept.n_tokens is None:
-            raise LedgerError(
-                f"{'/'.join(address)}#{kept.index}: got a text without its token count, from an "
-                "older passuntil; allowed: texts of this version; sample anew."
-            )
-        if state.is_closed:
-            overrun_samples += 1
-            overrun_tokens += kept.n_tokens
-            continue
-        verdict = work.verdicts.get(SampleKey(*address, kept.index))
-        is_pass, reason = kept.is_pass, kept.reason
-        if verdict is not None:
-            is_pass, reason = verdict.is_pass, verdict.reason
-        state.observe(kept.index, is_pass)
-        counted.append(
-            KeptText(kept.index, is_pass, reason, kept.finish_reason, kept.text, kept.n_tokens)
-        )
-    for first in range(0, len(counted), _BLOCK):
-        part = counted[first : first + _BLOCK]
-        yield Block(
-            *address,
-            first + 1,
-            bytes(kept.is_pass for kept in part),
-            Counter(kept.reason for kept in part if not kept.is_pass),
-            sum(kept.n_tokens or 0 for kept in part),
-            overrun_samples if first == 0 else 0,
-            overrun_tokens if first == 0 else 0,
-            tuple(part),
-        )

@@ -12,7 +12,7 @@ from passuntil.errors import EngineError, UsageError
 from passuntil.sampler.scorer import Continuation, Likelihood, NextTokens, Node
 
 # first of the two imports of vLLM: it sets the variables that vLLM reads when it is imported
-from passuntil.sampler.vllm import describe_engine, load_engine
+from passuntil.sampler.vllm_engine import describe_engine, load_engine
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -37,7 +37,7 @@ class VllmScorer:
     model, max_num_seqs, enforce_eager
         As in `VllmSampler`.
     **options
-        Of `passuntil.sampler.vllm.load_engine`, likewise.
+        Of `passuntil.sampler.vllm_engine.load_engine`, likewise.
 
     Raises
     ------

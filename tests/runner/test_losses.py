@@ -20,8 +20,8 @@ from passuntil.runner.analysis import (
     backtest_of,
     fit_task,
     predict_task,
-    seal_predictions,
 )
+from passuntil.runner.forecast_file import seal_predictions
 from passuntil.runner.losses import loss_table, read_losses
 from passuntil.runner.record import RunRecord
 
