@@ -69,6 +69,16 @@ class Goal:
     ------
     UsageError
         Neither is given, or a value is outside its range.
+
+    Examples
+    --------
+    Until the 95 % interval of PU is a tenth of PU wide, or 50,000 samples are drawn:
+
+    >>> Goal(relative_width=0.1, total_budget=50_000)
+    Goal(relative_width=0.1, total_budget=50000, confidence_level=0.95)
+    >>> Goal()  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.UsageError: target: got neither target_width nor total_budget; allowed: at least one ...
     """
 
     relative_width: float | None = None
@@ -100,6 +110,28 @@ class Steering:
     The goal is met when the interval of `dataset_pass_rate` at a complete round is narrow enough;
     the round under way is then finished, and none follows if the interval is narrow enough with it.
     That interval rests on the likelihood, which steering by outcomes leaves as it is.
+
+    Raises
+    ------
+    UsageError
+        A total budget below the first round.
+
+    Examples
+    --------
+    One instance passes every second time, another never. The samples go where the variance is:
+
+    >>> from passuntil.stopping import StopRule
+    >>> rule = StopRule.steered(min_samples=10, budget=1000)
+    >>> states = [InstanceState(rule), InstanceState(rule)]
+    >>> steering = Steering(Goal(total_budget=200), states)
+    >>> while not steering.is_finished:
+    ...     for state, period in zip(states, (2, 10**6)):
+    ...         while state.n_committed < state.limit:
+    ...             index = state.n_committed + 1
+    ...             state.observe(index, index % period == 0)
+    ...     steering.advance()
+    >>> [state.tally() for state in states]
+    [Tally.steered(passes=81, trials=162), Tally.steered(passes=0, trials=38)]
     """
 
     def __init__(self, goal: Goal, states: Sequence[InstanceState]) -> None:
@@ -135,6 +167,21 @@ class Steering:
             Positions of instances that will get no more verdicts; nothing waits for them. A round
             takes such an instance for aborted only where it wants more than is judged of it, so
             the rounds are a function of the verdicts and of who was aborted, not of when.
+
+        Examples
+        --------
+        Nothing is decided before a round is complete:
+
+        >>> from passuntil.stopping import StopRule
+        >>> state = InstanceState(StopRule.steered(min_samples=4, budget=100))
+        >>> steering = Steering(Goal(total_budget=4), [state])
+        >>> steering.advance()
+        >>> steering.is_finished
+        False
+        >>> state.observe_prefix(bytes([0, 1, 0, 0]))
+        >>> steering.advance()
+        >>> steering.is_finished, state.tally()
+        (True, Tally.steered(passes=1, trials=4))
         """
         while not self.is_finished:
             complete = self._rounds[self._n_complete]

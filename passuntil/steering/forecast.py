@@ -48,7 +48,13 @@ MOST_ROUNDS: Final = 12
 
 
 class End(StrEnum):
-    """Why no further round follows."""
+    """Why no further round follows.
+
+    Examples
+    --------
+    >>> End("target") is End.TARGET
+    True
+    """
 
     TARGET = "target"
     """The forecast's interval is narrow enough."""
@@ -79,6 +85,13 @@ class ForecastGoal:
     ------
     UsageError
         Neither is given, or a value is outside its range.
+
+    Examples
+    --------
+    Until the 90 % interval of a model of 12e9 parameters is half of its value wide:
+
+    >>> ForecastGoal(n_params=12e9, relative_width=0.5).confidence_level
+    0.9
     """
 
     n_params: float
@@ -108,6 +121,14 @@ class Decision:
         The same with endless samples of the same models.
     words : str
         For a person.
+
+    Examples
+    --------
+    >>> goal = ForecastGoal(n_params=1e9, total_budget=100)
+    >>> seen = [TallyArray.open(passes=[c], trials=50) for c in (1, 4)]
+    >>> decision = decide(goal, [1e7, 1e8], seen, most=np.full((2, 1), 10**4), n_rounds=1)
+    >>> decision.end, decision.trials.tolist()
+    (<End.BUDGET: 'budget'>, [[50], [50]])
     """
 
     trials: Counts
@@ -160,6 +181,24 @@ def decide(
     1/n, which gives the total that the target needs; the next total is that, between 1.1 and 4
     times the present one, or 4 times where there is no target. Half of it goes where the variance
     of the forecast falls most (`passuntil.fitter.design`), half to all alike.
+
+    References
+    ----------
+    .. [1] Fellman 1974, Soc. Sci. Fenn. Comment. Phys.-Math. 44 (the design of the next round).
+
+    Examples
+    --------
+    >>> spread = np.linspace(-1, 1, 6)
+    >>> sizes = [36e6, 109e6, 241e6]
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(np.array(sizes))[:, None]))
+    >>> passes = np.rint(200 * rates).astype(int)
+    >>> seen = [TallyArray.open(passes=row, trials=200) for row in passes]
+    >>> goal = ForecastGoal(n_params=1e9, relative_width=0.3)
+    >>> decision = decide(goal, sizes, seen, most=np.full((3, 6), 10_000), n_rounds=1)
+    >>> decision.end is None, bool((decision.trials >= 200).all())
+    (True, True)
+    >>> print(decision.words.split(". ")[-1])
+    The next round draws 10,800 more.
     """
     sizes = np.asarray(n_params, float)
     order = np.argsort(sizes, kind="stable")  # as in a `Family`
