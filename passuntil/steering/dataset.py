@@ -78,7 +78,7 @@ class Goal:
     Goal(relative_width=0.1, total_budget=50000, confidence_level=0.95)
     >>> Goal()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    passuntil.errors.UsageError: target: got neither target_width nor total_budget; allowed: at least one ...
+    passuntil.errors.UsageError: target: got neither target_width nor total_budget; ...
     """
 
     relative_width: float | None = None
