@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.dataset import measure_pu
+from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.backtest_result import LOWEST, BacktestResult, BacktestRow, BacktestSummary
 from passuntil.fitter.baselines import BASELINES
@@ -104,6 +105,10 @@ def backtest(
     skipped: list[tuple[str, int, str]] = []
     for k in range(3, len(family)):
         then = family.first(k)
+        if then.n_params[0] == then.n_params[-1]:
+            reason = "one size; allowed: two different ones to fit."
+            skipped += [(method, k, reason) for method in (*methods, *BASELINES)]
+            continue
         targets = [j for j in range(k, min(k + max_steps, len(family))) if measured[j] is not None]
         sizes = [float(family.n_params[j]) for j in targets]
         for method in (*methods, *BASELINES):
@@ -128,7 +133,10 @@ def backtest(
 
 def _measured(family: Family, n_params: ArrayLike, truth: ArrayLike | None) -> list[float | None]:
     if truth is None:
-        return [measure_pu(t).value for t in family.tallies]
+        return [
+            measure_pu(t).value if isinstance(t, ExactRates) or t.trials.any() else None
+            for t in family.tallies
+        ]
     order = np.argsort(np.asarray(n_params, float), kind="stable")
     return [float(v) for v in np.asarray(truth, float)[order]]
 

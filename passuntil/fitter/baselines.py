@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 
 from passuntil.errors import EstimationError
 from passuntil.fitter.line import fit_line
-from passuntil.fitter.observations import Family, from_hazard, point_rates
+from passuntil.fitter.observations import Family, from_hazard, mean_rate, point_rates
 
 __all__ = ["BASELINES", "BaselineForecast", "instance_ols", "last_value"]
 
@@ -39,8 +39,8 @@ class BaselineForecast:
 
 
 def _point_rates(family: Family) -> Floats:
-    """Mean of c/n of each model, as the paper plots."""
-    return np.array([float(point_rates(t).mean()) for t in family.tallies])
+    """Mean of c/n over the sampled instances of each model, as the paper plots."""
+    return np.array([mean_rate(t) for t in family.tallies])
 
 
 def last_value(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
@@ -52,7 +52,8 @@ def last_value(family: Family, n_params: float, confidence_level: float) -> Base
         )
     hazard = np.log(-np.log(np.minimum(rates, 1 - 1e-12)))
     x = np.log(family.n_params)
-    steps = np.diff(hazard) / np.sqrt(np.diff(x))
+    apart = np.diff(x) > 0
+    steps = np.diff(hazard)[apart] / np.sqrt(np.diff(x)[apart])
     sd = float(np.sqrt(np.mean(steps**2)) * np.sqrt(max(np.log(n_params) - x[-1], 0.0)))
     reach = float(stdtrit(len(steps), (1 + confidence_level) / 2)) * sd
     value, low, high = from_hazard(hazard[-1] + np.array([0.0, reach, -reach]))
@@ -65,6 +66,11 @@ def instance_ols(family: Family, n_params: float, confidence_level: float) -> Ba
     Instances that passed under fewer than two sizes keep their last rate. Interval from the
     residuals of the mean at the measured sizes, as a regression's.
     """
+    if len({len(t) for t in family.tallies}) > 1:
+        raise EstimationError(
+            "instance OLS: got models with unlike numbers of instances; allowed: the same "
+            "instances in the same order for every model."
+        )
     x = np.log(family.n_params)
     rate = np.stack([point_rates(t) for t in family.tallies], 1)
     ok = (rate > 0) & (rate < 1)
@@ -96,7 +102,8 @@ def instance_ols(family: Family, n_params: float, confidence_level: float) -> Ba
     reach = float(stdtrit(df, (1 + confidence_level) / 2)) * float(sd)
     center = np.log(-np.log(value))
     low, high = from_hazard(center + np.array([reach, -reach]))
-    return BaselineForecast(value, float(low), float(high))
+    # there and back again may cost the last digit
+    return BaselineForecast(value, min(float(low), value), max(float(high), value))
 
 
 def dataset_ols(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:

@@ -34,8 +34,8 @@ from passuntil.errors import EstimationError
 from passuntil.fitter.fit import LackOfFit, LawFit, PosteriorFit, lack_of_fit
 from passuntil.fitter.instance import InstanceFit, fit_instances
 from passuntil.fitter.law_fit import fit_law
-from passuntil.fitter.laws import LAWS
-from passuntil.fitter.observations import Family, Observations, observe
+from passuntil.fitter.laws import LAWS, bounded_exp
+from passuntil.fitter.observations import Family, Observations, no_peak, observe
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 
 __all__ = ["CombinedFit", "fit_combined"]
@@ -150,7 +150,7 @@ class CombinedFit(PosteriorFit):
     def c(self) -> float:
         """Constant of the power law that touches the pool at the largest measured size."""
         n = float(self.family.n_params[-1])
-        return float(np.exp(self.mixture(n).mean + self.alpha * np.log(n)))
+        return float(bounded_exp(self.mixture(n).mean + self.alpha * np.log(n)))
 
 
 def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
@@ -188,10 +188,7 @@ def _fit_parts(
 ) -> tuple[dict[str, Part], str]:
     """Return the laws there are, and why those of the instances are not, if they could be."""
     if not observations.has_peak.any():
-        raise EstimationError(
-            "combined: got no model with a pass rate inside (g, 1); allowed: at least one; sample "
-            "more, or easier instances."
-        )
+        raise no_peak("combined", guess_rate)
     x = np.log(family.n_params)
     parts: dict[str, Part] = {}
     for shape in SHAPES.values():

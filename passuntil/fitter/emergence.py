@@ -94,8 +94,11 @@ class EmergenceResult:
     words: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+        """Return plain values; None for an infinite AICc."""
+        out = asdict(self)
+        for shape in out["shapes"]:
+            shape["aicc"] = shape["aicc"] if np.isfinite(shape["aicc"]) else None
+        return out
 
 
 def emergence(

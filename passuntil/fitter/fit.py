@@ -14,6 +14,7 @@ from passuntil.errors import UsageError
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.digest import tallies_digest
 from passuntil.fitter.law_fit import LawPosterior
+from passuntil.fitter.laws import bounded_exp
 from passuntil.fitter.line import Line
 from passuntil.fitter.observations import Family, Observations, observe
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
@@ -283,7 +284,7 @@ class LawFit(PosteriorFit):
     def c(self) -> float:
         """Constant of the power law that touches the fit at the largest measured size."""
         x = float(self.posterior.x.max())
-        return float(np.exp(self._mode_hazard(x) + self.alpha * x))
+        return float(bounded_exp(self._mode_hazard(x) + self.alpha * x))
 
     @property
     def observations(self) -> Observations:

@@ -13,7 +13,7 @@ from passuntil.fitter.fit import PosteriorFit
 from passuntil.fitter.hierarchy import Hierarchy
 from passuntil.fitter.hyperparameters import BEND_CENTER, START, STEP, warp
 from passuntil.fitter.latents import Latents
-from passuntil.fitter.laws import damping_draws
+from passuntil.fitter.laws import bounded_exp, damping_draws
 from passuntil.fitter.mean_forecast import MeanForecast, forecast_mean
 from passuntil.fitter.observations import Family, check_guess_rate, from_hazard
 from passuntil.fitter.pairing import build_hierarchy
@@ -136,7 +136,7 @@ class InstanceFit(PosteriorFit):
     def c(self) -> float:
         """Constant of the power law that touches the mean at the largest measured size."""
         n = float(self.family.n_params[-1])
-        return float(np.exp(self._hazard(n) + self.alpha * np.log(n)))
+        return float(bounded_exp(self._hazard(n) + self.alpha * np.log(n)))
 
     def forecast(self, n_params: float) -> Forecast:
         """Return the distribution of F of the instances' mean under a model of this size.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from passuntil.errors import EstimationError, UsageError
+from passuntil.errors import UsageError
 from passuntil.fitter.fit import LackOfFit, ScalingFit
 from passuntil.fitter.law_fit import LawPosterior, fit_law
 from passuntil.fitter.laws import (
@@ -22,9 +22,10 @@ from passuntil.fitter.laws import (
     SHARE_CENTER,
     SHARE_SD,
     Law,
+    bounded_exp,
     normal_log_density,
 )
-from passuntil.fitter.observations import Family, observe
+from passuntil.fitter.observations import Family, no_peak, observe
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 
 __all__ = ["JointFit", "fit_joint"]
@@ -110,7 +111,7 @@ class JointFit(ScalingFit):
         tokens = float(self.n_tokens[-1]) if n_tokens is None else float(n_tokens)
         if not (np.isfinite(tokens) and tokens > 0):
             raise UsageError(f"n_tokens: got {n_tokens!r}; allowed: a positive number.")
-        draws, scatter = self.posterior.draws, np.exp(self.posterior.draws.points[:, 4])
+        draws, scatter = self.posterior.draws, bounded_exp(self.posterior.draws.points[:, 4])
         x = np.log([size / self.family.n_params[-1]])
         y = np.log([tokens / self.n_tokens[-1]])
         mixture = HazardMixture(
@@ -169,10 +170,7 @@ def fit_joint(family: Family, n_tokens: ArrayLike, guess_rate: float = 0.0) -> J
         )
     observations = observe(family, guess_rate=guess_rate)
     if not observations.has_peak.any():
-        raise EstimationError(
-            "joint: got no model with a pass rate inside (g, 1); allowed: at least one; sample "
-            "more, or easier instances."
-        )
+        raise no_peak("joint", guess_rate)
     y = np.log(tokens / tokens[-1])
     law = Law(
         "joint",

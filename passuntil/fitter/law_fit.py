@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.estimator.posterior import Draws, draw_posterior
-from passuntil.fitter.laws import Law, scatter_log_prior
+from passuntil.fitter.laws import Law, bounded_exp, scatter_log_prior
 from passuntil.fitter.observations import Observations
 from passuntil.fitter.prediction import HazardMixture, VarianceComponents
 
@@ -39,7 +39,7 @@ class LawPosterior:
     @property
     def scatter(self) -> float:
         """Posterior median-like size of model scatter: root mean square of tau."""
-        tau = np.exp(self.draws.points[:, -1])
+        tau = bounded_exp(self.draws.points[:, -1])
         return float(np.sqrt(self.draws.weights @ tau**2))
 
     def hazard_at(self, x: float) -> tuple[float, HazardMixture]:
@@ -48,7 +48,7 @@ class LawPosterior:
         where = np.array([x])
         best = self.law.hazard(self.draws.mode[None, :d], where, last)[0, 0]
         means = self.law.hazard(self.draws.points[:, :d], where, last)[:, 0]
-        sds = np.exp(self.draws.points[:, d])
+        sds = bounded_exp(self.draws.points[:, d])
         return float(best), HazardMixture(means, sds, self.draws.weights)
 
     def components(self, x: float) -> VarianceComponents:

@@ -16,14 +16,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtri
 
-__all__ = ["LAWS", "Law", "damping_draws", "normal_log_density", "scatter_log_prior"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "bounded_exp",
+    "damping_draws",
+    "normal_log_density",
+    "scatter_log_prior",
+]
 
 Floats = NDArray[np.float64]
 SCATTER_LEAST, SCATTER_MOST = 0.01, 1.0
 """Model scatter in F below the first is nothing to a forecast; above the second there is no law."""
+MOST_LOG = 300.0
 ALPHA_CENTER, ALPHA_SD = 0.15, 0.3
 ALPHA_LOG_CENTER, ALPHA_LOG_SD = float(np.log(0.25)), 0.6
 """Exponent of the part that falls, where another part stays."""
@@ -60,6 +68,11 @@ class Law:
     step: tuple[float, ...]
 
 
+def bounded_exp(value: ArrayLike) -> Floats:
+    """Return exp, with an end where its square would have none: a draw out there weighs nothing."""
+    return np.asarray(np.exp(np.minimum(value, MOST_LOG)), float)
+
+
 def scatter_log_prior(log_scatter: Floats) -> Floats:
     """Return the log prior of log tau, unnormalised.
 
@@ -82,7 +95,9 @@ def normal_log_density(value: Floats, center: float, sd: float) -> Floats:
 
 
 def _line_start(x: Floats, f: Floats) -> Floats:
-    slope = np.polyfit(x - x[-1], f, 1) if len(x) > 1 else np.array([-ALPHA_CENTER, f[0]])
+    if np.ptp(x) == 0:
+        return np.array([f.mean(), ALPHA_CENTER])
+    slope = np.polyfit(x - x[-1], f, 1)
     return np.array([slope[1], -slope[0]])
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from passuntil.errors import UsageError
+from passuntil.fitter.laws import bounded_exp
 from passuntil.fitter.observations import from_hazard, to_hazard
 
 __all__ = ["Line", "fit_line"]
@@ -45,7 +46,7 @@ class Line:
     @property
     def c(self) -> float:
         """The constant of -log PU = c N^-alpha."""
-        return float(np.exp(self.log_c))
+        return float(bounded_exp(self.log_c))
 
     def hazard(self, x: float) -> float:
         """Return F at x."""

@@ -21,6 +21,7 @@ __all__ = [
     "as_family",
     "from_hazard",
     "mean_rate",
+    "no_peak",
     "observe",
     "observe_one",
     "point_rates",
@@ -264,6 +265,17 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     return _observe(family.tallies, guess_rate)
 
 
+def no_peak(method: str, guess_rate: float) -> EstimationError:
+    """Return the error of a family in which no model's F has a best value."""
+    help_ = "sample more, or instances that pass neither never nor always"
+    if guess_rate:
+        help_ += "; check the guess rate"
+    return EstimationError(
+        f"{method}: got no model with a pass rate inside ({guess_rate:g}, 1); allowed: at least "
+        f"one; {help_}."
+    )
+
+
 def check_guess_rate(guess_rate: float) -> None:
     """Raise UsageError for a guess rate outside [0, 1)."""
     if not 0 <= guess_rate < 1:
@@ -295,9 +307,11 @@ def _observe(tallies: Sequence[Evidence], guess_rate: float) -> Observations:
     is_exact = np.array([isinstance(found, ExactRates) for found in tallies])
     observations = Observations(passes, trials, guess_rate, is_exact)
     if (is_exact & ~observations.has_peak).any():
+        off = is_exact & ~observations.has_peak
         raise EstimationError(
-            f"exact rates: got PU = {observations.rates[is_exact].tolist()}; allowed: above "
-            f"{guess_rate:g} and below 1, where log(-log PU) is finite; leave the model out."
+            f"exact rates: got PU = {observations.rates[off].tolist()} of {int(off.sum())} of "
+            f"{len(off)} models; allowed: above {guess_rate:g} and below 1, where log(-log PU) is "
+            "finite; leave those models out."
         )
     return observations
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from passuntil.errors import UsageError
+from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.fit import LawFit
+from passuntil.fitter.laws import bounded_exp
 from passuntil.fitter.observations import Family
 from passuntil.fitter.scaling_law import fit_mle
 
@@ -27,6 +28,8 @@ __all__ = ["ModelOption", "Plan", "plan"]
 Floats = NDArray[np.float64]
 MOST = 1e4
 """Largest factor of samples that is worth naming."""
+WIDEST = 1e9
+"""Of intervals of log PU that mean anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def plan(
     UsageError
         A size or a speed that is not positive, or a level outside (0, 1).
     EstimationError
-        No model with a pass rate inside (0, 1).
+        No model with a pass rate inside (0, 1), or no line through them.
 
     Notes
     -----
@@ -188,6 +191,12 @@ def plan(
     )
     is_sampled = np.array([not isinstance(t, ExactRates) for t in family.tallies])
     now = info.log_width(info.se)
+    if not 0 < now < WIDEST:
+        raise EstimationError(
+            f"plan: got an interval of log PU of width {now:.3g}; allowed: above 0 and below "
+            f"{WIDEST:g}; the measured models do not determine a line: measure sizes further apart "
+            "that pass neither never nor always."
+        )
     factor = info.factor(now / 2, is_sampled)
     options = [
         _measured_option(info, i, float(family.n_params[i]), samples, now)
@@ -221,10 +230,10 @@ def _information(fit: LawFit, n_params: float, level: float) -> _Information:
     return _Information(
         posterior.x,
         np.minimum(posterior.observations.hazard_sds, 10.0),
-        np.exp(draws.points[:, -1]),
+        bounded_exp(draws.points[:, -1]),
         draws.weights,
         float(np.log(n_params)),
-        float(np.exp(hazard)),  # log PU = -exp(F)
+        float(bounded_exp(hazard)),  # log PU = -exp(F)
         float(ndtri((1 + level) / 2)),
     )
 

@@ -14,6 +14,8 @@ from passuntil.fitter.observations import from_hazard
 __all__ = ["Forecast", "HazardMixture", "Prediction", "VarianceComponents"]
 
 Floats = NDArray[np.float64]
+FAR = 1e10
+"""PU is 0 or 1 well before this F."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +44,8 @@ class HazardMixture:
 
     def quantile(self, q: float) -> float:
         """Return the q quantile of F, by bisection on the cdf."""
-        reach = 12 * self.sds.max() + 1e-9
+        # draws further out weigh nothing, and 80 halvings would not come back from them
+        reach = min(12 * self.sds.max() + 1e-9, FAR)
         low, high = self.means.min() - reach, self.means.max() + reach
         sds = np.maximum(self.sds, 1e-12)
         for _ in range(80):

@@ -17,7 +17,7 @@ from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS
 from passuntil.fitter.line import fit_line
 from passuntil.fitter.loss_assisted import fit_loss_assisted
-from passuntil.fitter.observations import Family, Tallies, as_family, mean_rate, observe
+from passuntil.fitter.observations import Family, Tallies, as_family, mean_rate, no_peak, observe
 
 __all__ = ["FITS", "fit_family", "fit_mle", "fit_scaling_law"]
 
@@ -45,10 +45,7 @@ def _fit_posterior(law: str, method: str) -> Callable[[Family, float], LawFit]:
     def fit(family: Family, guess_rate: float) -> LawFit:
         observations = observe(family, guess_rate=guess_rate)
         if not observations.has_peak.any():
-            raise EstimationError(
-                f"{method}: got no model with a pass rate inside (g, 1); allowed: at least one; "
-                "sample more, or easier instances."
-            )
+            raise no_peak(method, guess_rate)
         posterior = fit_law(LAWS[law], np.log(family.n_params), observations)
         return LawFit(family, method, guess_rate, posterior)
 
