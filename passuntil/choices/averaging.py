@@ -107,17 +107,17 @@ def mean_of(values: Floats, confidence_level: float = 0.95) -> Mean:
 def share_of(values: Floats, confidence_level: float = 0.95) -> Mean:
     """Return the mean of shares, each in [0, 1], and an interval that stays there.
 
-    Notes
-    -----
-    As `mean_of`, cut to [0, 1]. Where all are 0, or all 1, there is no spread to go by: the exact
-    (Clopper-Pearson) limit of n yes-or-no instances, 1 - (a/2)^(1/n) or (a/2)^(1/n), a = 1 - level.
-
     Parameters
     ----------
     values : ndarray of float, shape (n,)
         In [0, 1].
     confidence_level : float
         Between 0 and 1.
+
+    Notes
+    -----
+    As `mean_of`, cut to [0, 1]. Where all are 0, or all 1, there is no spread to go by: the exact
+    (Clopper-Pearson) limit of n yes-or-no instances, 1 - (a/2)^(1/n) or (a/2)^(1/n), a = 1 - level.
 
     Examples
     --------

@@ -72,15 +72,15 @@ class MixingDistribution:
     def pass_at_k(self, k: ArrayLike) -> Floats:
         """Return pass@k = mean of 1 - (1 - p)^k, for any k >= 1, shape of `k`.
 
-        Raises
-        ------
-        UsageError
-            Some k is below 1.
-
         Parameters
         ----------
         k : array_like of int
             Numbers of samples, >= 1.
+
+        Raises
+        ------
+        UsageError
+            Some k is below 1.
 
         Examples
         --------

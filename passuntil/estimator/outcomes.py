@@ -30,15 +30,15 @@ def tallies_from_outcomes(
         Replays the rule on each row; rows that end before it closes give open tallies. Without a
         rule the number of samples counts as fixed beforehand.
 
-    Raises
-    ------
-    UsageError
-        A value other than 0 and 1.
-
     Returns
     -------
     TallyArray
         Shape (n_instances,).
+
+    Raises
+    ------
+    UsageError
+        A value other than 0 and 1.
 
     Examples
     --------

@@ -28,11 +28,6 @@ def unbiased_parts(tallies: TallyArray) -> tuple[Floats, Floats, Mask]:
     The share of sample paths to the observed end that begin with a pass; with two passes for p
     squared [1]_. Values outside the mask are 0 and mean nothing.
 
-    Notes
-    -----
-    Stopped at K beyond the floor: (r - 1)/(K - 1); otherwise c/n. Variance: estimate squared
-    minus the unbiased estimate of p squared, (r-1)(r-2)/((K-1)(K-2)) or c(c-1)/(n(n-1)).
-
     Parameters
     ----------
     tallies : TallyArray
@@ -43,6 +38,11 @@ def unbiased_parts(tallies: TallyArray) -> tuple[Floats, Floats, Mask]:
     values, variances : ndarray of float, shape (n_instances,)
     exists : ndarray of bool, shape (n_instances,)
         False for first passes without a floor, open and steered tallies.
+
+    Notes
+    -----
+    Stopped at K beyond the floor: (r - 1)/(K - 1); otherwise c/n. Variance: estimate squared
+    minus the unbiased estimate of p squared, (r-1)(r-2)/((K-1)(K-2)) or c(c-1)/(n(n-1)).
 
     Examples
     --------
@@ -66,11 +66,6 @@ def unbiased_parts(tallies: TallyArray) -> tuple[Floats, Floats, Mask]:
 def log_parts(tallies: TallyArray) -> tuple[Floats, Mask]:
     """Return estimates of log p, unbiased but for the cap, and where they exist.
 
-    Notes
-    -----
-    Stopped at K beyond the floor: psi(r) - psi(K) [2]_. Floor m reached: psi(c+1) - psi(m+1).
-    A fixed n is the design "one pass, floor n, cap n" and takes the floor's form.
-
     Parameters
     ----------
     tallies : TallyArray
@@ -81,6 +76,11 @@ def log_parts(tallies: TallyArray) -> tuple[Floats, Mask]:
     values : ndarray of float, shape (n_instances,)
     exists : ndarray of bool, shape (n_instances,)
         False where the tally gives a limit only.
+
+    Notes
+    -----
+    Stopped at K beyond the floor: psi(r) - psi(K) [2]_. Floor m reached: psi(c+1) - psi(m+1).
+    A fixed n is the design "one pass, floor n, cap n" and takes the floor's form.
 
     Examples
     --------

@@ -160,11 +160,6 @@ class MeanUncertainty:
 def zero_limit(tallies: TallyArray, confidence_level: float) -> float:
     """Return the exact one-sided upper limit of the mean pass rate where nothing passed.
 
-    Notes
-    -----
-    The largest mean p with prod (1 - p_i)^n_i >= 1 - level; it has 1 - p_i = min(1, lambda n_i),
-    and equals 1 - (1 - level)^(1/sum n) where all n are equal.
-
     Parameters
     ----------
     tallies : TallyArray
@@ -176,6 +171,11 @@ def zero_limit(tallies: TallyArray, confidence_level: float) -> float:
     -------
     float
         1 where an instance was never sampled: it may always pass.
+
+    Notes
+    -----
+    The largest mean p with prod (1 - p_i)^n_i >= 1 - level; it has 1 - p_i = min(1, lambda n_i),
+    and equals 1 - (1 - level)^(1/sum n) where all n are equal.
 
     Examples
     --------

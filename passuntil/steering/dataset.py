@@ -100,6 +100,11 @@ class Steering:
         All instances, under ``StopRule.steered``. They are told how far to go and, at the goal, to
         close; a state that already has verdicts beyond keeps them.
 
+    Raises
+    ------
+    UsageError
+        A total budget below the first round.
+
     Notes
     -----
     The first round is each instance's ``min_samples``. Round k + 2 is decided when round k is
@@ -110,11 +115,6 @@ class Steering:
     The goal is met when the interval of `dataset_pass_rate` at a complete round is narrow enough;
     the round under way is then finished, and none follows if the interval is narrow enough with it.
     That interval rests on the likelihood, which steering by outcomes leaves as it is.
-
-    Raises
-    ------
-    UsageError
-        A total budget below the first round.
 
     Examples
     --------
