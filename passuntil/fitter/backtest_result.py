@@ -43,6 +43,12 @@ class BacktestRow:
         Of log PU: width + (2 / (1 - level)) x miss [1]_; smaller is better.
     is_flagged : bool
         Whether the straight line failed its lack-of-fit test at the sizes fitted.
+
+    Examples
+    --------
+    >>> row = BacktestRow("mle", 3, 1, 5e8, 0.02, 0.01, 0.04, 0.03, -0.405, True, 1.386, False)
+    >>> row.low <= row.measured <= row.high
+    True
     """
 
     method: str
@@ -71,6 +77,12 @@ class BacktestSummary:
     coverage : float
     mean_interval_score : float
     median_log_width : float
+
+    Examples
+    --------
+    >>> row = BacktestRow("mle", 3, 1, 5e8, 0.02, 0.01, 0.04, 0.03, -0.405, True, 1.386, False)
+    >>> BacktestResult((row, row), (), 0.9).summary()[0].n_forecasts
+    2
     """
 
     method: str
@@ -91,6 +103,23 @@ class BacktestResult:
     skipped : tuple of (str, int, str)
         Method, n_train and reason, where a method has no forecast.
     confidence_level : float
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import backtest
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (25, 60, 170, 240, 420)]
+    >>> result = backtest(n_params=sizes, tallies=tallies, methods=["mle"], max_steps=1)
+    >>> for line in result.summary():
+    ...     print(f"{line.method:12s} {line.mean_abs_log_error:.2f} covered {line.coverage:.0%}")
+    instance OLS 0.12 covered 100%
+    dataset OLS  0.12 covered 100%
+    mle          0.15 covered 100%
+    last value   0.45 covered 100%
+    >>> row = result.rows[0]
+    >>> row.method, row.n_train, row.n_params, row.is_covered
+    ('mle', 3, 499000000.0, True)
     """
 
     rows: tuple[BacktestRow, ...]
@@ -98,7 +127,20 @@ class BacktestResult:
     confidence_level: float
 
     def summary(self) -> tuple[BacktestSummary, ...]:
-        """Return one line per method, best mean |log error| first."""
+        """Return one line per method, best mean |log error| first.
+
+        Returns
+        -------
+        tuple of BacktestSummary
+            Mean |log error| of each method, the share of intervals that held the measured PU, mean
+            interval score and median width.
+
+        Examples
+        --------
+        >>> row = BacktestRow("mle", 3, 1, 5e8, 0.02, 0.01, 0.04, 0.03, -0.405, True, 1.386, False)
+        >>> BacktestResult((row,), (), 0.9).summary()[0].mean_abs_log_error
+        0.405
+        """
         out = []
         for method in dict.fromkeys(r.method for r in self.rows):
             rows = [r for r in self.rows if r.method == method]
@@ -116,7 +158,13 @@ class BacktestResult:
         return tuple(sorted(out, key=lambda s: s.mean_abs_log_error))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return plain values.
+
+        Examples
+        --------
+        >>> sorted(BacktestResult((), (), 0.9).to_json())
+        ['confidence_level', 'rows', 'skipped', 'summary']
+        """
         return {
             "confidence_level": self.confidence_level,
             "summary": [asdict(s) for s in self.summary()],

@@ -31,6 +31,14 @@ class BaselineForecast:
     ----------
     value, low, high : float
         PU.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=100)] for c in (2, 9)])
+    >>> round(BASELINES["last value"](family, 1e9, 0.9).value, 6)
+    0.09
     """
 
     value: float
@@ -44,7 +52,30 @@ def _point_rates(family: Family) -> Floats:
 
 
 def last_value(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
-    """Repeat the largest model's PU; interval from the steps of F between neighbouring sizes."""
+    """Repeat the largest model's PU; interval from the steps of F between neighbouring sizes.
+
+    Parameters
+    ----------
+    family : Family
+    n_params : float
+        Size to forecast.
+    confidence_level : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    EstimationError
+        A size where nothing passed.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> counts = [[Tally.fixed(passes=c, trials=100)] for c in (2, 9, 20)]
+    >>> forecast = last_value(as_family([1e7, 1e8, 1e9], counts), 1e10, 0.9)
+    >>> round(forecast.low, 2), round(forecast.value, 2), round(forecast.high, 2)
+    (0.0, 0.2, 0.65)
+    """
     rates = _point_rates(family)
     if not (rates > 0).all():
         raise EstimationError(
@@ -65,6 +96,23 @@ def instance_ols(family: Family, n_params: float, confidence_level: float) -> Ba
 
     Instances that passed under fewer than two sizes keep their last rate. Interval from the
     residuals of the mean at the measured sizes, as a regression's.
+
+    Parameters
+    ----------
+    family : Family
+        The same instances under every model.
+    n_params : float
+        Size to forecast.
+    confidence_level : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> from passuntil.estimator import TallyArray
+    >>> from passuntil.fitter import as_family
+    >>> counts = [TallyArray.fixed(passes=c, trials=1000) for c in ([2, 90], [9, 200], [20, 330])]
+    >>> round(instance_ols(as_family([1e7, 1e8, 1e9], counts), 1e10, 0.9).value, 2)
+    0.26
     """
     if len({len(t) for t in family.tallies}) > 1:
         raise EstimationError(
@@ -107,7 +155,29 @@ def instance_ols(family: Family, n_params: float, confidence_level: float) -> Ba
 
 
 def dataset_ols(family: Family, n_params: float, confidence_level: float) -> BaselineForecast:
-    """The paper's line through the mean of c/n, which is also the power law of -log accuracy."""
+    """The paper's line through the mean of c/n, which is also the power law of -log accuracy.
+
+    Parameters
+    ----------
+    family : Family
+    n_params : float
+        Size to forecast.
+    confidence_level : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    EstimationError
+        PU is 0 or 1 at some size.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> counts = [[Tally.fixed(passes=c, trials=1000)] for c in (21, 72, 148)]
+    >>> round(dataset_ols(as_family([1e7, 1e8, 1e9], counts), 1e10, 0.9).value, 2)
+    0.26
+    """
     line = fit_line(family.n_params, _point_rates(family))
     x = float(np.log(n_params))
     low, high = line.hazard_interval(x, confidence_level)

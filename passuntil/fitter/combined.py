@@ -79,6 +79,23 @@ class CombinedFit(PosteriorFit):
         Share of each law within its footing; the laws of a footing sum to 1.
     left_out : str
         Why the laws of the instances are not in the pool, where evidence rules them out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="combined")
+    >>> for name in ("mle", "instance"):
+    ...     print(f"{name}: {fit.parts[name].predict(2449e6).value:.3f}")
+    mle: 0.123
+    instance: 0.123
+    >>> round(fit.predict(2449e6).value, 2)
+    0.12
     """
 
     parts: Mapping[str, Part]
@@ -108,7 +125,27 @@ class CombinedFit(PosteriorFit):
         return LackOfFit(verdict.p_scatter, verdict.p_curvature, "bends", words)
 
     def weights(self, n_params: float) -> dict[str, float]:
-        """Return each law's weight in the forecast of a size; they sum to 1."""
+        """Return each law's weight in the forecast of a size; they sum to 1.
+
+        Parameters
+        ----------
+        n_params : float
+            Size, in the unit of the fitted ones.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from passuntil import fit_scaling_law
+        >>> from passuntil.estimator import TallyArray
+        >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+        >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+        >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+        >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="combined")
+        >>> weights = fit.weights(2449e6)
+        >>> max(weights, key=weights.get), round(sum(weights.values()), 6)
+        ('instance', 1.0)
+        """
         return self._weights({n: p.mixture(n_params) for n, p in self.parts.items()})
 
     def _weights(self, mixtures: Mapping[str, HazardMixture]) -> dict[str, float]:
@@ -158,6 +195,30 @@ def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
 
     Instance laws need the same instances under every model, no exact rate of 0 and not a guess rate
     beside exact rates; otherwise the pool has the dataset's laws only.
+
+    Parameters
+    ----------
+    family : Family
+        From `as_family`.
+    guess_rate : float
+        Chance g of passing by guessing, 0 <= g < 1.
+
+    Returns
+    -------
+    CombinedFit
+
+    Raises
+    ------
+    EstimationError
+        No model with a pass rate inside (g, 1).
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148)]
+    >>> sorted(fit_combined(as_family([36e6, 109e6, 241e6], tallies)).parts)
+    ['damped', 'mle', 'saturating']
     """
     observations = observe(family, guess_rate=guess_rate)
     parts, left_out = _fit_parts(family, guess_rate, observations)

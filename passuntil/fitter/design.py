@@ -65,6 +65,22 @@ class ForecastDesign:
         Derivative g of the mean's F by that of each instance.
     rates : ndarray of float, shape (n_instances, n_models)
         Pass rates as the lines and the counts together have them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="instance")
+    >>> design = design_forecast(fit, 2449e6)
+    >>> least = np.full((9, 5), 10_000)
+    >>> best = design.optimal(least, 100 * least, 900_000)  # twice the samples, where they count
+    >>> int(best.sum()), design.variance(best) <= design.variance(2 * least)
+    (900000, True)
     """
 
     z: Floats
@@ -202,6 +218,25 @@ def design_forecast(fit: InstanceFit, n_params: float) -> ForecastDesign:
         Straight lines, at the posterior mean of whose hyper-parameters the model is built.
     n_params : float
         Size to forecast.
+
+    Returns
+    -------
+    ForecastDesign
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="instance")
+    >>> design = design_forecast(fit, 2449e6)
+    >>> now = passes.T * 0 + 10_000
+    >>> design.variance(2 * now) < design.variance(now)
+    True
     """
     theta = (fit.draws.weights @ fit.draws.points)[None]
     hierarchy, x = fit.hierarchy, float(np.log(n_params)) - fit.x_center

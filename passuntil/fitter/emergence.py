@@ -54,6 +54,12 @@ class ShapeFit:
         Smaller is better; infinite with too few sizes.
     loo_score : float or None
         Mean leave-one-out squared error of F; None with too few sizes.
+
+    Examples
+    --------
+    >>> shapes = (ShapeFit("line", 3, 12.0, 0.02), ShapeFit("max of two", 5, 4.0, 0.01))
+    >>> min(shapes, key=lambda shape: shape.aicc).name
+    'max of two'
     """
 
     name: str
@@ -81,6 +87,20 @@ class EmergenceResult:
     n_sizes : int
     words : str
         The verdict for a person.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> from passuntil.fitter import emergence
+    >>> found = emergence(n_params=sizes, tallies=tallies)
+    >>> found.verdict, found.low < 0 < found.high, found.shapes
+    ('linear', True, ())
     """
 
     verdict: str
@@ -94,7 +114,14 @@ class EmergenceResult:
     words: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; None for an infinite AICc."""
+        """Return plain values; None for an infinite AICc.
+
+        Examples
+        --------
+        >>> found = EmergenceResult("linear", 0.02, -0.1, 0.14, -1.0, 0.95, (), 5, "No bend.")
+        >>> found.to_json()["verdict"]
+        'linear'
+        """
         out = asdict(self)
         for shape in out["shapes"]:
             shape["aicc"] = shape["aicc"] if np.isfinite(shape["aicc"]) else None
@@ -142,6 +169,18 @@ def emergence(
     >>> tallies = [[Tally.fixed(passes=c, trials=1000)] for c in (2, 7, 15)]
     >>> emergence(n_params=sizes, tallies=tallies).verdict
     'not enough data'
+
+    Five sizes, twelve instances, and slopes that grow with size:
+
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.geomspace(1e7, 1e10, 5), np.linspace(-1, 1, 12)
+    >>> x = np.log(sizes / 1e7)[:, None]
+    >>> rates = np.exp(-np.exp(2 + 0.3 * spread - 0.02 * x**2))
+    >>> passes = np.rint(5000 * rates).astype(int)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=5000) for row in passes]
+    >>> found = emergence(n_params=sizes, tallies=tallies)
+    >>> found.verdict, found.high < 0
+    ('accelerated', True)
     """
     level = check_level(confidence_level)
     family = as_family(n_params, tallies)

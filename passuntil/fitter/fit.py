@@ -36,6 +36,17 @@ class LackOfFit:
         "holds", "scatter", "bends" or "not enough data".
     words : str
         The verdict for a person.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> fit.lack_of_fit.verdict, fit.lack_of_fit.is_flagged
+    ('holds', False)
+    >>> print(fit.lack_of_fit.words)
+    The line holds within sampling noise (p = 1) over 5 sizes.
     """
 
     p_scatter: float | None
@@ -54,7 +65,29 @@ class LackOfFit:
 
 
 def lack_of_fit(x: np.ndarray[Any, Any], observations: Observations) -> LackOfFit:
-    """Test the straight line: residuals against sampling noise, and a quadratic term."""
+    """Test the straight line: residuals against sampling noise, and a quadratic term.
+
+    Parameters
+    ----------
+    x : ndarray of float, shape (n_models,)
+        Log sizes.
+    observations : Observations
+        Of the same models.
+
+    Returns
+    -------
+    LackOfFit
+
+    Examples
+    --------
+    Five sizes on an arch, each known to a few per cent:
+
+    >>> passes = np.array([1e3, 3e3, 4e3, 3.5e3, 2e3])
+    >>> seen = Observations(passes, np.full(5, 1e4), 0.0, np.zeros(5, bool))
+    >>> found = lack_of_fit(np.log([1e7, 3e7, 1e8, 3e8, 1e9]), seen)
+    >>> found.verdict, found.is_flagged
+    ('bends', True)
+    """
     ok = observations.has_peak
     # exact rates have no noise: then all that is left over is scatter
     z, f, sd = x[ok], observations.hazards[ok], np.maximum(observations.hazard_sds[ok], 1e-6)
@@ -120,6 +153,17 @@ class ScalingFit(ABC):
         Name of the fit.
     guess_rate : float
         Chance of passing by guessing.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> round(fit.alpha, 1), fit.method, fit.family.n_params.tolist() == sizes
+    (0.2, 'mle', True)
+    >>> print(fit.lack_of_fit.words)
+    The line holds within sampling noise (p = 1) over 5 sizes.
     """
 
     family: Family
@@ -146,6 +190,16 @@ class ScalingFit(ABC):
             Positive, in the unit of the fitted sizes.
         confidence_level : float
             Between 0 and 1.
+
+        Examples
+        --------
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+        >>> forecast = fit.predict(2449e6, confidence_level=0.95)
+        >>> round(forecast.value, 3), round(forecast.extrapolation, 2)
+        (0.071, 2.75)
         """
 
     @cached_property
@@ -178,7 +232,17 @@ class ScalingFit(ABC):
         return f"{self.lack_of_fit.words} {far}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fit as plain values."""
+        """Return the fit as plain values.
+
+        Examples
+        --------
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+        >>> sorted(fit.to_json())
+        ['alpha', 'c', 'hazard_sd', 'lack_of_fit', 'method', 'n_params', 'pu', 'tallies_sha256']
+        """
         return {
             "method": self.method,
             "alpha": self.alpha,
@@ -200,6 +264,15 @@ class OlsFit(ScalingFit):
     line : Line
     pu : tuple of float
         The mean of c/n of each model.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="ols")
+    >>> fit.pu, round(fit.alpha, 2), round(fit.predict(2449e6).value, 3)
+    ((0.0021, 0.0072, 0.0148, 0.0262, 0.039), 0.2, 0.071)
     """
 
     line: Line
@@ -232,7 +305,18 @@ class OlsFit(ScalingFit):
 
 @dataclass(frozen=True)
 class PosteriorFit(ScalingFit):
-    """A fit whose forecast is a distribution of F."""
+    """A fit whose forecast is a distribution of F.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> mixture = fit.mixture(2449e6)
+    >>> round(mixture.mean, 2), round(float(np.exp(-np.exp(mixture.quantile(0.5)))), 3)
+    (0.97, 0.071)
+    """
 
     @abstractmethod
     def forecast(self, n_params: float) -> Forecast:
@@ -269,6 +353,15 @@ class LawFit(PosteriorFit):
     Attributes
     ----------
     posterior : LawPosterior
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="saturating")
+    >>> round(fit.predict(2449e6).value, 2), fit.model_scatter < 0.3
+    (0.06, True)
     """
 
     posterior: LawPosterior

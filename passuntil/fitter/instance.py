@@ -44,6 +44,20 @@ class InstancePredictions:
         Variance of F: of the instance's own law given the pool, and of the pool.
     scatter_variance : float
         Variance of F: scatter of models, and of an instance under one model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="instance")
+    >>> ahead = fit.predict_instances(2449e6)
+    >>> ahead.value[[0, -1]].round(2), ahead.low.shape
+    (array([0.38, 0.  ]), (9,))
     """
 
     value: Floats
@@ -72,6 +86,19 @@ class InstanceFit(PosteriorFit):
         The instances' laws at each draw.
     is_damped : bool
         Whether slopes fade beyond the largest measured size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from passuntil import fit_scaling_law
+    >>> from passuntil.estimator import TallyArray
+    >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+    >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+    >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+    >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="instance")
+    >>> fit.alphas.round(1), round(fit.predict(2449e6).value, 2)
+    (array([0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2]), 0.12)
     """
 
     hierarchy: Hierarchy
@@ -156,7 +183,34 @@ class InstanceFit(PosteriorFit):
     def predict_instances(
         self, n_params: float, confidence_level: float = 0.9
     ) -> InstancePredictions:
-        """Return the forecast of each instance's pass rate under a model of this size."""
+        """Return the forecast of each instance's pass rate under a model of this size.
+
+        Parameters
+        ----------
+        n_params : float
+            Size, in the unit of the fitted ones.
+        confidence_level : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        InstancePredictions
+            Arrays of shape (n_instances,), in the order of the tallies.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from passuntil import fit_scaling_law
+        >>> from passuntil.estimator import TallyArray
+        >>> sizes, spread = np.array([36e6, 109e6, 241e6, 499e6, 892e6]), np.linspace(-1, 1, 9)
+        >>> rates = np.exp(-np.exp(np.log(200) + spread - 0.2 * np.log(sizes)[:, None]))
+        >>> passes = np.rint(10_000 * rates).astype(int)  # (n_models, n_instances)
+        >>> tallies = [TallyArray.fixed(passes=row, trials=10_000) for row in passes]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="instance")
+        >>> ahead = fit.predict_instances(2449e6)
+        >>> int(ahead.value.argmin()), int(ahead.value.argmax())  # the hardest and the easiest
+        (8, 0)
+        """
         size, level, ratio = self._checked(n_params, confidence_level)
         w = self.draws.weights
         z = self._warped(size)

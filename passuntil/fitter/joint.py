@@ -61,6 +61,16 @@ class JointFit(ScalingFit):
         Training tokens, in the order of the family.
     posterior : LawPosterior
         Of (F at the largest model, log alpha, log beta, log odds of the tokens' share).
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes, tokens = [36e6, 109e6, 241e6, 499e6], [7e9, 2e10, 5e10, 1e11]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="joint", n_tokens=tokens)
+    >>> more, fewer = (fit.predict(1e9, n_tokens=d).value for d in (1e12, 1e10))
+    >>> more > fewer, fit.alpha > 0, fit.beta > 0
+    (True, True, True)
     """
 
     n_tokens: Floats
@@ -106,6 +116,21 @@ class JointFit(ScalingFit):
             Between 0 and 1.
         n_tokens : float, optional
             Training tokens; by default those of the largest measured model.
+
+        Raises
+        ------
+        UsageError
+            A size or a number of tokens that is not positive, or a level outside (0, 1).
+
+        Examples
+        --------
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes, tokens = [36e6, 109e6, 241e6, 499e6], [7e9, 2e10, 5e10, 1e11]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies, method="joint", n_tokens=tokens)
+        >>> forecast = fit.predict(1e9, n_tokens=2e11)
+        >>> forecast.low < 0.045 < forecast.high
+        True
         """
         size, level, ratio = self._checked(n_params, confidence_level)
         tokens = float(self.n_tokens[-1]) if n_tokens is None else float(n_tokens)

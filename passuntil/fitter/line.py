@@ -34,6 +34,12 @@ class Line:
     n_points : int
     x_mean, x_square : float
         Mean of x and sum of squared deviations.
+
+    Examples
+    --------
+    >>> line = fit_line([36e6, 109e6, 241e6], [0.0021, 0.0072, 0.0148])
+    >>> round(line.alpha, 2), round(line_rate(line, 499e6), 3)
+    (0.2, 0.026)
     """
 
     log_c: float
@@ -49,11 +55,44 @@ class Line:
         return float(bounded_exp(self.log_c))
 
     def hazard(self, x: float) -> float:
-        """Return F at x."""
+        """Return F at x.
+
+        Parameters
+        ----------
+        x : float
+            Log size, natural.
+
+        Examples
+        --------
+        >>> line = fit_line([10.0, 100.0], np.exp(-5.0 * np.array([10.0, 100.0]) ** -0.2))
+        >>> round(float(np.exp(-np.exp(line.hazard(np.log(1000.0))))), 4)
+        0.2848
+        """
         return self.log_c - self.alpha * x
 
     def hazard_interval(self, x: float, confidence_level: float) -> tuple[float, float]:
-        """Return the t prediction interval of F of a new model; infinite with two points."""
+        """Return the t prediction interval of F of a new model; infinite with two points.
+
+        Parameters
+        ----------
+        x : float
+            Log size, natural.
+        confidence_level : float
+            Between 0 and 1.
+
+        Notes
+        -----
+        F -+ t(n - 2) s sqrt(1 + 1/n + (x - mean)^2 / sum of squares).
+
+        Examples
+        --------
+        >>> line = fit_line([36e6, 109e6, 241e6], [0.0021, 0.0075, 0.0145])
+        >>> low, high = line.hazard_interval(np.log(499e6), 0.9)
+        >>> round(float(low), 2), round(float(high), 2)
+        (1.19, 1.4)
+        >>> fit_line([36e6, 109e6], [0.0021, 0.0072]).hazard_interval(np.log(499e6), 0.9)
+        (-inf, inf)
+        """
         df = self.n_points - 2
         if df < 1:
             return -np.inf, np.inf

@@ -56,6 +56,18 @@ class LossAssistedFit(PosteriorFit):
     draws : Draws
         Of (mu, log omega, log tau, log sigma, v).
     latents : Latents
+
+    Examples
+    --------
+    >>> from passuntil.estimator import TallyArray
+    >>> from passuntil.fitter import as_family
+    >>> sizes = np.array([1e7, 1e8, 1e9])
+    >>> losses = np.outer([2.0, 3.0, 4.0, 5.0], sizes**-0.1) * 6
+    >>> passes = np.rint(1e4 * np.exp(-(losses**2))).astype(int)
+    >>> tallies = [TallyArray.fixed(passes=c, trials=10**4) for c in passes.T]
+    >>> fit = fit_loss_assisted(as_family(sizes, tallies), losses)
+    >>> round(fit.slope, 1), round(fit.predict(1e10).value, 1)
+    (2.0, 0.1)
     """
 
     losses: Floats
@@ -143,6 +155,22 @@ class LossAssistedFit(PosteriorFit):
         ------
         EstimationError
             No losses, and fewer than three measured models to extrapolate them from.
+
+        Examples
+        --------
+        With the new model's own losses, which take less than samples to measure:
+
+        >>> from passuntil.estimator import TallyArray
+        >>> from passuntil.fitter import as_family
+        >>> sizes = np.array([1e7, 1e8, 1e9])
+        >>> losses = np.outer([2.0, 3.0, 4.0, 5.0], sizes**-0.1) * 6
+        >>> passes = np.rint(1e4 * np.exp(-(losses**2))).astype(int)
+        >>> tallies = [TallyArray.fixed(passes=c, trials=10**4) for c in passes.T]
+        >>> fit = fit_loss_assisted(as_family(sizes, tallies), losses)
+        >>> forecast = fit.predict(1e10, losses=0.6 * np.array([2.0, 3.0, 4.0, 5.0]))
+        >>> truth = np.exp(-((0.6 * np.array([2.0, 3.0, 4.0, 5.0])) ** 2)).mean()
+        >>> bool(forecast.low < truth < forecast.high)
+        True
         """
         size, level, ratio = self._checked(n_params, confidence_level)
         found = self.forecast(size, losses)

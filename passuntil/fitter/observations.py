@@ -38,10 +38,25 @@ NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
 def to_hazard(rate: ArrayLike, guess_rate: float = 0.0) -> Floats:
     """Return F = log(-log p), after taking the guess rate g out: p = (P - g)/(1 - g).
 
+    Parameters
+    ----------
+    rate : array_like of float
+        PU, between g and 1.
+    guess_rate : float
+        g, 0 <= g < 1.
+
     Raises
     ------
     EstimationError
         A rate at or below g, or at 1: F is infinite there.
+
+    Examples
+    --------
+    >>> to_hazard([np.exp(-1.0), 0.0148]).round(3)
+    array([0.   , 1.438])
+    >>> to_hazard(0.0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    passuntil.errors.EstimationError: log(-log PU): got PU = 0.0; allowed: above 0 ...
     """
     p = (np.asarray(rate, float) - guess_rate) / (1 - guess_rate)
     if ((p <= 0) | (p >= 1)).any():
@@ -53,7 +68,20 @@ def to_hazard(rate: ArrayLike, guess_rate: float = 0.0) -> Floats:
 
 
 def from_hazard(hazard: ArrayLike, guess_rate: float = 0.0) -> Floats:
-    """Return P = g + (1 - g) exp(-exp(F)), the inverse of `to_hazard`."""
+    """Return P = g + (1 - g) exp(-exp(F)), the inverse of `to_hazard`.
+
+    Parameters
+    ----------
+    hazard : array_like of float
+        F, any shape.
+    guess_rate : float
+        g, 0 <= g < 1.
+
+    Examples
+    --------
+    >>> from_hazard([0.0, 1.44]).round(4)
+    array([0.3679, 0.0147])
+    """
     f = np.clip(np.asarray(hazard, float), -700, 700)
     return np.asarray(guess_rate + (1 - guess_rate) * np.exp(-np.exp(f)), float)
 
@@ -68,6 +96,12 @@ class Family:
         Ascending.
     tallies : tuple of (TallyArray or ExactRates)
         One per model, in the order of `n_params`.
+
+    Examples
+    --------
+    >>> family = as_family([1e8, 1e7], [[Tally.fixed(passes=c, trials=100)] for c in (9, 2)])
+    >>> len(family), family.n_params.tolist()
+    (2, [10000000.0, 100000000.0])
     """
 
     n_params: Floats
@@ -82,7 +116,14 @@ class Family:
         return any(isinstance(t, ExactRates) for t in self.tallies)
 
     def first(self, k: int) -> Family:
-        """Return the k smallest models."""
+        """Return the k smallest models.
+
+        Examples
+        --------
+        >>> counts = [[Tally.fixed(passes=c, trials=100)] for c in (2, 9, 20)]
+        >>> as_family([1e7, 1e8, 1e9], counts).first(2).n_params.tolist()
+        [10000000.0, 100000000.0]
+        """
         return Family(self.n_params[:k], self.tallies[:k])
 
 
@@ -153,6 +194,13 @@ class Observations:
         Chance g of passing by guessing; P = g + (1 - g) exp(-exp(F)).
     is_exact : ndarray of bool, shape (n_models,)
         Models whose PU is known without sampling noise: F is observed itself.
+
+    Examples
+    --------
+    >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (0, 9)])
+    >>> found = observe(family)
+    >>> found.rates, found.has_peak, found.hazard_sds.round(3)
+    (array([0.   , 0.009]), array([False,  True]), array([ inf, 0.07]))
     """
 
     passes: Floats
@@ -248,6 +296,18 @@ class Observations:
 def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     """Return the evidence of each model's tallies on its PU.
 
+    Parameters
+    ----------
+    family : Family
+        From `as_family`.
+    guess_rate : float
+        Chance g of passing by guessing, 0 <= g < 1.
+
+    Returns
+    -------
+    Observations
+        One row a model.
+
     Raises
     ------
     UsageError
@@ -260,6 +320,12 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     One instance: its own passes and trials. Several: the estimate of `dataset_pass_rate` and its
     sampling variance as effective counts. Nothing passed: no passes in as many trials as give the
     exact upper limit.
+
+    Examples
+    --------
+    >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (2, 9)])
+    >>> observe(family).hazards.round(3)
+    array([1.827, 1.55 ])
     """
     check_guess_rate(guess_rate)
     return _observe(family.tallies, guess_rate)
@@ -288,14 +354,26 @@ def observe_one(tallies: Evidence, *, guess_rate: float = 0.0) -> Observations:
 
 
 def point_rates(tallies: Evidence) -> Floats:
-    """Return c/n of each instance, or its exact rate, shape (n_instances,)."""
+    """Return c/n of each instance, or its exact rate, shape (n_instances,).
+
+    Examples
+    --------
+    >>> point_rates(TallyArray.fixed(passes=[1, 3], trials=[10, 20]))
+    array([0.1 , 0.15])
+    """
     if isinstance(tallies, ExactRates):
         return tallies.values
     return np.asarray(tallies.passes / np.maximum(tallies.trials, 1), float)
 
 
 def mean_rate(tallies: Evidence) -> float:
-    """Return the mean of c/n over the sampled instances, the paper's PU, or of exact rates."""
+    """Return the mean of c/n over the sampled instances, the paper's PU, or of exact rates.
+
+    Examples
+    --------
+    >>> mean_rate(TallyArray.fixed(passes=[1, 3], trials=[10, 20]))
+    0.125
+    """
     if isinstance(tallies, ExactRates):
         return tallies.mean
     sampled = tallies.take(tallies.trials > 0)

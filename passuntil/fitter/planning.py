@@ -51,6 +51,17 @@ class ModelOption:
         number does.
     samples_to_halve : float or None
         The same as extra samples.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> for option in plan(as_family(sizes, tallies), 2449e6, new_sizes=[1.5e9]).options[-2:]:
+    ...     print(f"{option.n_params:.3g}: new {option.is_new}, {option.samples:.0f} samples")
+    8.92e+08: new False, 10000 samples
+    1.5e+09: new True, 10000 samples
     """
 
     n_params: float
@@ -87,6 +98,17 @@ class Plan:
     options : tuple of ModelOption
         Models that were sampled, then the new sizes.
     words : str
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> few = [[Tally.fixed(passes=c, trials=400)] for c in (2, 4, 7, 11, 16)]
+    >>> found = plan(as_family([36e6, 109e6, 241e6, 499e6, 892e6], few), 2449e6)
+    >>> found.least_log_width < found.log_width  # what endless samples would leave
+    True
+    >>> found.best.n_params
+    892000000.0
     """
 
     n_params: float
@@ -165,6 +187,10 @@ def plan(
     samples_per_second : float, optional
         Measured speed, for hours.
 
+    Returns
+    -------
+    Plan
+
     Raises
     ------
     UsageError
@@ -177,6 +203,18 @@ def plan(
     Standard errors fall as 1/sqrt(samples) under the same design (floor and passes grown alike).
     Exact rates have none: samples of those models are no option, and a new model next to one is
     taken to be measured exactly too.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> found = plan(as_family(sizes, tallies), 2449e6, new_sizes=[1.5e9])
+    >>> found.best.n_params, found.best.is_new
+    (1500000000.0, True)
+    >>> found.samples_to_halve is None, round(found.least_log_width / found.log_width, 1)
+    (True, 0.8)
     """
     check_level(confidence_level)
     for name, size in [("n_params", n_params), *(("new_sizes", size) for size in new_sizes)]:

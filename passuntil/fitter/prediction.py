@@ -26,6 +26,12 @@ class HazardMixture:
     ----------
     means, sds, weights : ndarray of float, shape (n_components,)
         Weights sum to 1.
+
+    Examples
+    --------
+    >>> mixture = HazardMixture(np.array([0.0, 1.0]), np.array([0.1, 0.1]), np.array([0.5, 0.5]))
+    >>> mixture.mean, round(mixture.variance, 4), round(mixture.quantile(0.5), 4)
+    (0.5, 0.26, 0.5)
     """
 
     means: Floats
@@ -43,7 +49,19 @@ class HazardMixture:
         return float(self.weights @ (self.sds**2 + (self.means - self.mean) ** 2))
 
     def quantile(self, q: float) -> float:
-        """Return the q quantile of F, by bisection on the cdf."""
+        """Return the q quantile of F, by bisection on the cdf.
+
+        Parameters
+        ----------
+        q : float
+            Between 0 and 1. PU falls as F rises: the low end of PU is the high quantile of F.
+
+        Examples
+        --------
+        >>> normal = HazardMixture(np.array([1.0]), np.array([0.5]), np.array([1.0]))
+        >>> [round(normal.quantile(q), 4) for q in (0.05, 0.5, 0.95)]
+        [0.1776, 1.0, 1.8224]
+        """
         # draws further out weigh nothing, and 80 halvings would not come back from them
         reach = min(12 * self.sds.max() + 1e-9, FAR)
         low, high = self.means.min() - reach, self.means.max() + reach
@@ -55,17 +73,43 @@ class HazardMixture:
         return float((low + high) / 2)
 
     def cdf(self, hazard: float) -> float:
-        """Return the chance of an F below this."""
+        """Return the chance of an F below this.
+
+        Examples
+        --------
+        >>> HazardMixture(np.array([1.0]), np.array([0.5]), np.array([1.0])).cdf(1.0)
+        0.5
+        """
         return float(self.weights @ ndtr((hazard - self.means) / np.maximum(self.sds, 1e-12)))
 
     def log_density(self, hazard: float) -> float:
-        """Return the log density at F."""
+        """Return the log density at F.
+
+        Examples
+        --------
+        >>> normal = HazardMixture(np.array([0.0]), np.array([1.0]), np.array([1.0]))
+        >>> round(normal.log_density(0.0), 4)
+        -0.9189
+        """
         z = (hazard - self.means) / self.sds
         density = self.weights @ (np.exp(-0.5 * z**2) / self.sds) / np.sqrt(2 * np.pi)
         return float(np.log(max(density, 1e-300)))
 
     def thinned(self, n: int) -> HazardMixture:
-        """Return about n components of nearly the same distribution, in order of mean."""
+        """Return about n components of nearly the same distribution, in order of mean.
+
+        Parameters
+        ----------
+        n : int
+            Most components.
+
+        Examples
+        --------
+        >>> many = HazardMixture(np.linspace(0, 1, 1000), np.full(1000, 0.1), np.full(1000, 0.001))
+        >>> few = many.thinned(20)
+        >>> len(few.means), round(few.mean, 6), round(few.variance / many.variance, 6)
+        (20, 0.5, 1.0)
+        """
         if len(self.means) <= n:
             return self
         order = np.argsort(self.means)
@@ -79,7 +123,21 @@ class HazardMixture:
 
     @classmethod
     def pooled(cls, parts: list[HazardMixture], shares: Floats) -> HazardMixture:
-        """Return the mixture of mixtures."""
+        """Return the mixture of mixtures.
+
+        Parameters
+        ----------
+        parts : list of HazardMixture
+        shares : ndarray of float, shape (n_parts,)
+            Sum to 1.
+
+        Examples
+        --------
+        >>> one = np.array([1.0])
+        >>> low, high = HazardMixture(0 * one, 0.1 * one, one), HazardMixture(one, 0.1 * one, one)
+        >>> HazardMixture.pooled([low, high], np.array([0.25, 0.75])).mean
+        0.75
+        """
         return cls(
             np.concatenate([p.means for p in parts]),
             np.concatenate([p.sds for p in parts]),
@@ -103,6 +161,12 @@ class VarianceComponents:
         Training runs scatter around the law: the new model's own scatter.
     law : float
         Which law holds.
+
+    Examples
+    --------
+    >>> parts = VarianceComponents(sampling=0.01, instances=0.02, fit=0.03, model_scatter=0.04)
+    >>> round(parts.total, 6), f"{parts.model_scatter / parts.total:.0%}"
+    (0.1, '40%')
     """
 
     sampling: float
@@ -130,6 +194,16 @@ class Forecast:
     mixture : HazardMixture
     components : VarianceComponents
         What the mixture's variance is made of.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> found = fit.forecast(2449e6)
+    >>> abs(found.components.total - found.mixture.variance) < 1e-9
+    True
     """
 
     mixture: HazardMixture
@@ -160,6 +234,18 @@ class Prediction:
         The whole forecast of F.
     words : str
         How far to trust it, for a person.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> forecast = fit.predict(2449e6, confidence_level=0.9)
+    >>> print(f"{forecast.value:.3f} [{forecast.low:.3f}, {forecast.high:.3f}]")
+    0.071 [0.062, 0.080]
+    >>> print(forecast.words.split(". ")[1])
+    2.75 times the largest measured model.
     """
 
     n_params: float
@@ -174,7 +260,18 @@ class Prediction:
     words: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; the distribution as thinned components."""
+        """Return plain values; the distribution as thinned components.
+
+        Examples
+        --------
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+        >>> plain = fit.predict(2449e6).to_json()
+        >>> plain["method"], len(plain["hazard_mixture"]["means"]) <= 50
+        ('mle', True)
+        """
         out: dict[str, Any] = {
             name: getattr(self, name)
             for name in self.__slots__
@@ -203,7 +300,26 @@ class Prediction:
         words: str,
         guess_rate: float = 0.0,
     ) -> Prediction:
-        """Return the prediction of a distribution of F; PU falls as F rises."""
+        """Return the prediction of a distribution of F; PU falls as F rises.
+
+        Parameters
+        ----------
+        mixture : HazardMixture
+            The forecast of F.
+        n_params, confidence_level, method, extrapolation, components, words
+            As in `Prediction`.
+        guess_rate : float
+            Chance g of passing by guessing; PU = g + (1 - g) exp(-exp(F)).
+
+        Examples
+        --------
+        >>> mixture = HazardMixture(np.array([1.0]), np.array([0.1]), np.array([1.0]))
+        >>> found = Prediction.of_mixture(
+        ...     mixture, n_params=1e9, confidence_level=0.9, method="mle", extrapolation=2.0,
+        ...     components=None, words="")
+        >>> round(found.low, 4), round(found.value, 4), round(found.high, 4)
+        (0.0406, 0.066, 0.0997)
+        """
         tail = (1 - confidence_level) / 2
         f = np.array([mixture.quantile(q) for q in (0.5, 1 - tail, tail)])
         value, low, high = from_hazard(f, guess_rate)

@@ -53,7 +53,26 @@ def _fit_posterior(law: str, method: str) -> Callable[[Family, float], LawFit]:
 
 
 def fit_mle(family: Family, guess_rate: float = 0.0) -> LawFit:
-    """Return the line fitted to the counts."""
+    """Return the line fitted to the counts.
+
+    Parameters
+    ----------
+    family : Family
+        From `as_family`.
+    guess_rate : float
+        Chance g of passing by guessing, 0 <= g < 1.
+
+    Returns
+    -------
+    LawFit
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (2, 9)])
+    >>> fit_mle(family).method
+    'mle'
+    """
     return _fit_posterior("line", "mle")(family, guess_rate)
 
 
@@ -169,7 +188,20 @@ def fit_scaling_law(
 
 
 def fit_family(family: Family, method: str, *, guess_rate: float = 0.0) -> ScalingFit:
-    """Return the fit of a checked family; see `fit_scaling_law`."""
+    """Return the fit of a checked family; see `fit_scaling_law`.
+
+    Raises
+    ------
+    UsageError
+        An unknown method.
+
+    Examples
+    --------
+    >>> from passuntil import Tally
+    >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (2, 9)])
+    >>> fit_family(family, "damped").method
+    'damped'
+    """
     if method not in FITS:
         names = [*FITS, "loss_assisted", "joint"]
         raise UsageError(

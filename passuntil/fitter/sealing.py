@@ -45,6 +45,17 @@ class SealedForecast:
     words : str
     mixture : tuple of (float, float, float)
         Mean, sd and weight of each component of the distribution of F.
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> from passuntil.fitter import seal
+    >>> sealed = seal(fit, 2449e6, task="sums")
+    >>> sealed.task, round(sealed.value, 3), len(sealed.tallies_sha256), len(sealed.sha256)
+    ('sums', 0.071, 64, 64)
     """
 
     task: str
@@ -73,7 +84,18 @@ class SealedForecast:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values with the forecast's own hash."""
+        """Return plain values with the forecast's own hash.
+
+        Examples
+        --------
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+        >>> from passuntil.fitter import seal
+        >>> seal(fit, 2449e6).to_json()["format"]
+        'passuntil forecast 1'
+        """
         return {"format": FORMAT, **self._content(), "sha256": self.sha256}
 
     @classmethod
@@ -84,6 +106,20 @@ class SealedForecast:
         ------
         UsageError
             Not a forecast, or changed since it was sealed.
+
+        Examples
+        --------
+        A forecast that was touched up afterwards is no forecast:
+
+        >>> from passuntil import Tally, fit_scaling_law
+        >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+        >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+        >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+        >>> from passuntil.fitter import seal
+        >>> plain = seal(fit, 2449e6).to_json()
+        >>> SealedForecast.from_json(plain | {"value": 0.2})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        passuntil.errors.UsageError: forecast: got content of hash ...; use the original.
         """
         content = {k: v for k, v in plain.items() if k not in ("format", "sha256")}
         if plain.get("format") != FORMAT or set(content) != set(cls.__dataclass_fields__):
@@ -122,6 +158,17 @@ class ForecastScore:
         Forecast chance of a PU below the measured one, sampling noise included; near 0 or 1 is a
         surprise.
     words : str
+
+    Examples
+    --------
+    >>> from passuntil import Tally, fit_scaling_law
+    >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
+    >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
+    >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
+    >>> from passuntil.fitter import score, seal
+    >>> graded = score(seal(fit, 1.5e9), [Tally.fixed(passes=580, trials=10_000)])
+    >>> graded.is_covered, round(graded.log_error, 2), round(graded.chance_below, 1)
+    (True, -0.08, 0.8)
     """
 
     forecast_sha256: str
@@ -154,6 +201,15 @@ def seal(
     confidence_level : float
         Of the interval.
 
+    Returns
+    -------
+    SealedForecast
+
+    Raises
+    ------
+    UsageError
+        A size that is not positive, or a level outside (0, 1).
+
     Examples
     --------
     >>> from passuntil import Tally, fit_scaling_law
@@ -179,6 +235,10 @@ def seal_prediction(fit: ScalingFit, forecast: Prediction, *, task: str = "") ->
         From `fit.predict`.
     task : str
         Name for the reader.
+
+    Returns
+    -------
+    SealedForecast
 
     Examples
     --------
@@ -236,6 +296,10 @@ def score(
     ------
     EstimationError
         The new tallies hold no samples.
+
+    References
+    ----------
+    .. [1] Gneiting & Raftery 2007, JASA 102, Eq. 43 (interval score).
 
     Examples
     --------
