@@ -93,6 +93,10 @@ def backtest(
     [3, 3, 4]
     """
     level = check_level(confidence_level)
+    if isinstance(methods, str):
+        raise UsageError(f"methods: got {methods!r}; allowed: a sequence; write [{methods!r}].")
+    if max_steps < 1:
+        raise UsageError(f"max_steps: got {max_steps}; allowed: 1 or more sizes ahead.")
     given = _given(n_params, methods, guess_rate, losses=losses, n_tokens=n_tokens)
     family = as_family(n_params, tallies)
     if len(family) < 4:
@@ -138,7 +142,12 @@ def _measured(family: Family, n_params: ArrayLike, truth: ArrayLike | None) -> l
             for t in family.tallies
         ]
     order = np.argsort(np.asarray(n_params, float), kind="stable")
-    return [float(v) for v in np.asarray(truth, float)[order]]
+    values = np.asarray(truth, float)
+    if values.shape != order.shape:
+        raise UsageError(
+            f"truth: got shape {values.shape}; allowed: {order.shape}, a PU of each model."
+        )
+    return [float(v) for v in values[order]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -126,6 +126,13 @@ class BacktestResult:
     skipped: tuple[tuple[str, int, str], ...]
     confidence_level: float
 
+    def __repr__(self) -> str:
+        methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
+        return (
+            f"<BacktestResult: {len(self.rows)} forecasts by {methods or 'no method'}, "
+            f"{len(self.skipped)} skipped; see .summary()>"
+        )
+
     def summary(self) -> tuple[BacktestSummary, ...]:
         """Return one line per method, best mean |log error| first.
 

@@ -67,7 +67,7 @@ TELLING_EVIDENCE = 3.0
 """Nats for a shared bend of the instances that flag straight lines: odds of twenty to one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CombinedFit(PosteriorFit):
     """A pool of laws.
 

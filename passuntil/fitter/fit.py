@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _curvature_p(z: Any, f: Any, sd: Any) -> float:
     return float(2 * stdtr(df, -t))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScalingFit(ABC):
     """A fitted law. Immutable; every method gives a new value.
 
@@ -160,8 +161,10 @@ class ScalingFit(ABC):
     >>> sizes = [36e6, 109e6, 241e6, 499e6, 892e6]
     >>> tallies = [[Tally.fixed(passes=c, trials=10_000)] for c in (21, 72, 148, 262, 390)]
     >>> fit = fit_scaling_law(n_params=sizes, tallies=tallies)
-    >>> round(fit.alpha, 1), fit.method, fit.family.n_params.tolist() == sizes
-    (0.2, 'mle', True)
+    >>> fit
+    <LawFit 'mle' of 5 models, 3.6e+07 to 8.92e+08: alpha 0.2 at the largest>
+    >>> round(fit.alpha, 2), fit.family.n_params.tolist() == sizes
+    (0.2, True)
     >>> print(fit.lack_of_fit.words)
     The line holds within sampling noise (p = 1) over 5 sizes.
     """
@@ -169,6 +172,13 @@ class ScalingFit(ABC):
     family: Family
     method: str
     guess_rate: float
+
+    def __repr__(self) -> str:
+        sizes = self.family.n_params
+        return (
+            f"<{type(self).__name__} {self.method!r} of {len(sizes)} models, {sizes[0]:.4g} to "
+            f"{sizes[-1]:.4g}: alpha {self.alpha:.3g} at the largest>"
+        )
 
     @property
     @abstractmethod
@@ -218,9 +228,13 @@ class ScalingFit(ABC):
         return tallies_digest(self.family.tallies)
 
     def _checked(self, n_params: float, confidence_level: float) -> tuple[float, float, float]:
-        size = float(n_params)
+        is_number = isinstance(n_params, Real)
+        size = float(n_params) if is_number else np.nan
         if not (np.isfinite(size) and size > 0):
-            raise UsageError(f"n_params: got {n_params!r}; allowed: a positive number.")
+            raise UsageError(
+                f"n_params: got {n_params!r}; allowed: a positive number; write 7e9 for 7B, and "
+                "ask for one size at a time."
+            )
         return size, check_level(confidence_level), size / float(self.family.n_params[-1])
 
     def _words(self, extrapolation: float) -> str:
@@ -255,7 +269,7 @@ class ScalingFit(ABC):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OlsFit(ScalingFit):
     """The paper's least squares line on the mean of maximum likelihood estimates.
 
@@ -303,7 +317,7 @@ class OlsFit(ScalingFit):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PosteriorFit(ScalingFit):
     """A fit whose forecast is a distribution of F.
 
@@ -346,7 +360,7 @@ class PosteriorFit(ScalingFit):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LawFit(PosteriorFit):
     """A law of the dataset's PU fitted to the counts, with model-level scatter.
 

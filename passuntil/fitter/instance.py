@@ -68,8 +68,13 @@ class InstancePredictions:
     fit_variance: Floats
     scatter_variance: float
 
+    def __repr__(self) -> str:
+        where = f"{self.extrapolation:.3g} times the largest size"
+        rates = f"{self.value.min():.3g} to {self.value.max():.3g}"
+        return f"<InstancePredictions of {len(self.value)} instances at {where}: {rates}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class InstanceFit(PosteriorFit):
     """Every instance its own law, pooled by a normal distribution of (a, alpha).
 

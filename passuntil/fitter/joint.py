@@ -51,7 +51,7 @@ def _log_prior(theta: Floats) -> Floats:
     return np.asarray(level + exponents + normal_log_density(theta[:, 3], SHARE_CENTER, SHARE_SD))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JointFit(ScalingFit):
     """A law of size and tokens fitted to the counts, with model-level scatter.
 

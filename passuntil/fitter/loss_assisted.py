@@ -44,7 +44,7 @@ STEP = np.array([0.2, 0.3, 0.9, 0.7, 0.2])
 LEAST_EXTRAPOLATED = 3  # models; two lie on a line whatever their scatter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossAssistedFit(PosteriorFit):
     """Pass rates tied to the loss of the gold answer; see `fit_loss_assisted`.
 

@@ -59,7 +59,7 @@ def to_hazard(rate: ArrayLike, guess_rate: float = 0.0) -> Floats:
     passuntil.errors.EstimationError: log(-log PU): got PU = 0.0; allowed: above 0 ...
     """
     p = (np.asarray(rate, float) - guess_rate) / (1 - guess_rate)
-    if ((p <= 0) | (p >= 1)).any():
+    if not ((p > 0) & (p < 1)).all():  # so that NaN is refused too
         raise EstimationError(
             f"log(-log PU): got PU = {np.asarray(rate).tolist()}; allowed: above "
             f"{guess_rate:g} and below 1; use method='mle', which takes zeros as they are."
@@ -154,9 +154,16 @@ def as_family(n_params: ArrayLike, tallies: Tallies) -> Family:
     >>> family.n_params.tolist(), family.tallies[0][0]
     ([10000000.0, 100000000.0], Tally.fixed(passes=2, trials=100))
     """
-    sizes = np.atleast_1d(np.asarray(n_params, float))
+    try:
+        sizes = np.atleast_1d(np.asarray(n_params, float))
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"n_params: got {n_params!r}; allowed: positive numbers; write 7e9 for 7B."
+        ) from None
+    if sizes.ndim != 1:
+        raise UsageError(f"n_params: got shape {sizes.shape}; allowed: (n_models,); flatten it.")
     arrays = [t if isinstance(t, ExactRates) else as_tally_array(t) for t in tallies]
-    if sizes.ndim != 1 or len(sizes) != len(arrays):
+    if len(sizes) != len(arrays):
         raise UsageError(
             f"tallies: got {len(arrays)} models for {sizes.size} values of n_params; allowed: one "
             "list of tallies per model; check the pairing."

@@ -8,7 +8,7 @@ Where a model's rates are exact, se is 0 already and only another model is left 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -119,7 +119,7 @@ class Plan:
     samples_to_halve: float | None
     hours_to_halve: float | None
     best: ModelOption | None
-    options: tuple[ModelOption, ...]
+    options: tuple[ModelOption, ...] = field(repr=False)
     words: str
 
     def to_json(self) -> dict[str, Any]:
@@ -217,6 +217,11 @@ def plan(
     (True, 0.8)
     """
     check_level(confidence_level)
+    if not isinstance(family, Family):
+        raise UsageError(
+            f"family: got {type(family).__name__}; allowed: a Family; make one with "
+            "as_family(n_params, tallies), or take fit.family."
+        )
     for name, size in [("n_params", n_params), *(("new_sizes", size) for size in new_sizes)]:
         if not 0 < size < np.inf:
             raise UsageError(f"{name}: got {size!r}; allowed: finite and > 0; name a model's size.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class HazardMixture:
     means: Floats
     sds: Floats
     weights: Floats
+
+    def __repr__(self) -> str:
+        sd = float(np.sqrt(self.variance))
+        return f"<HazardMixture of {len(self.means)}: F {self.mean:.4g}, sd {sd:.3g}>"
 
     @property
     def mean(self) -> float:
@@ -256,7 +260,7 @@ class Prediction:
     method: str
     extrapolation: float
     components: VarianceComponents | None
-    distribution: HazardMixture | None
+    distribution: HazardMixture | None = field(repr=False)
     words: str
 
     def to_json(self) -> dict[str, Any]:

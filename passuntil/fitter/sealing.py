@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -69,7 +69,7 @@ class SealedForecast:
     tallies_sha256: str
     guess_rate: float
     words: str
-    mixture: tuple[tuple[float, float, float], ...]
+    mixture: tuple[tuple[float, float, float], ...] = field(repr=False)
 
     def _content(self) -> dict[str, Any]:
         content = asdict(self)
