@@ -33,7 +33,7 @@ class Worker:
     Parameters
     ----------
     plan : JailPlan
-        Jail of both.
+        Their jail; the judge has more memory in its own.
     starter : Executor
         Where processes are started: a thread that outlives them.
     """
