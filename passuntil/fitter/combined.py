@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from passuntil.errors import EstimationError
-from passuntil.fitter.fit import LackOfFit, LawFit, PosteriorFit, lack_of_fit
+from passuntil.fitter.fit import LawFit, PosteriorFit
 from passuntil.fitter.instance import InstanceFit, fit_instances
+from passuntil.fitter.lack_of_fit import LackOfFit, lack_of_fit
 from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS, bounded_exp
 from passuntil.fitter.observations import Family, Observations, no_peak, observe

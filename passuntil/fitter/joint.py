@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from passuntil.errors import UsageError
-from passuntil.fitter.fit import LackOfFit, ScalingFit
+from passuntil.fitter.fit import ScalingFit
+from passuntil.fitter.lack_of_fit import LackOfFit
 from passuntil.fitter.law_fit import LawPosterior, fit_law
 from passuntil.fitter.laws import (
     ALPHA_LOG_CENTER,
