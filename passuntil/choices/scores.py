@@ -329,10 +329,20 @@ class ChoiceScores:
     def load(cls, path: str | Path) -> ChoiceScores:
         """Return what `save` wrote.
 
+        Parameters
+        ----------
+        path : str or Path
+
         Raises
         ------
         UsageError
             Not such a file.
+
+        Examples
+        --------
+        >>> ChoiceScores.load("no_such_file.npz")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        passuntil.errors.UsageError: no_such_file.npz: got a file that cannot be read ...
         """
         return cls(**read_scores(path, known={field.name for field in fields(cls)}))
 

@@ -99,7 +99,33 @@ class LossAssistedFit(PosteriorFit):
         return float(np.exp(self._mean_at(n) + self.alpha * np.log(n)))
 
     def forecast(self, n_params: float, losses: ArrayLike | None = None) -> Forecast:
-        """Return the distribution of F of the instances' mean; see `predict`."""
+        """Return the distribution of F of the instances' mean; see `predict`.
+
+        Parameters
+        ----------
+        n_params : float
+            Size of the model.
+        losses : array_like of float, shape (n_instances,), optional
+            Its own losses.
+
+        Returns
+        -------
+        Forecast
+            Of F, with the sources of its variance.
+
+        Examples
+        --------
+        >>> from passuntil.estimator import TallyArray
+        >>> from passuntil.fitter import as_family
+        >>> sizes = np.array([1e7, 1e8, 1e9])
+        >>> losses = np.outer([2.0, 3.0, 4.0, 5.0], sizes**-0.1) * 6
+        >>> passes = np.rint(1e4 * np.exp(-(losses**2))).astype(int)
+        >>> tallies = [TallyArray.fixed(passes=c, trials=10**4) for c in passes.T]
+        >>> fit = fit_loss_assisted(as_family(sizes, tallies), losses)
+        >>> found = fit.forecast(1e10, losses=0.6 * np.array([2.0, 3.0, 4.0, 5.0]))
+        >>> abs(found.components.total - found.mixture.variance) < 1e-9
+        True
+        """
         if losses is not None:
             return self._forecast(np.log(self._checked_losses(losses)), 0.0, 0.0)
         if len(self.family) < LEAST_EXTRAPOLATED:
