@@ -345,6 +345,11 @@ class TallyArray:
     def is_outcome(self, *outcomes: Outcome) -> NDArray[np.bool_]:
         """Whether each tally ended in one of these ways, shape (n_instances,).
 
+        Parameters
+        ----------
+        *outcomes : Outcome
+            One or more.
+
         Examples
         --------
         >>> t = TallyArray.from_rule(StopRule(passes=1, budget=50), passes=[1, 0], trials=[9, 50])

@@ -225,6 +225,11 @@ def measure_pu(
     UsageError
         An unknown method, or a level outside (0, 1).
 
+    Notes
+    -----
+    The value and interval are those of `dataset_pass_rate`. Where nothing passed, `high` is the
+    largest mean p with prod (1 - p_i)^n_i >= 1 - level.
+
     Examples
     --------
     >>> measure_pu([Tally.censored(passes=0, trials=1000)] * 10).value is None

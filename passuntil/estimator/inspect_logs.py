@@ -40,6 +40,10 @@ def read_inspect(path: str | Path, *, scorer: str | None = None) -> OutcomeTable
         inspect_ai is not installed, the file is no log of its, it has no samples, several scorers
         and none named, a score that is neither right nor wrong, or a sample that failed.
 
+    References
+    ----------
+    .. [1] inspect_ai, ``read_eval_log``.
+
     Examples
     --------
     >>> table = read_inspect("logs/2025-01-01_math.eval")  # doctest: +SKIP

@@ -40,6 +40,11 @@ def tallies_from_outcomes(
     UsageError
         A value other than 0 and 1.
 
+    Notes
+    -----
+    Index order is what counts: the rule stops at the first n with at least `passes` passes and
+    n >= `min_samples`, or at the budget; later outcomes of the row are not used.
+
     Examples
     --------
     >>> rows = [[0, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
@@ -156,6 +161,11 @@ class OutcomeTable:
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, bool]]) -> OutcomeTable:
         """Return the table of (instance, passed) pairs in the order of sampling.
+
+        Parameters
+        ----------
+        pairs : iterable of (str, bool)
+            Name of the instance, and whether the sample passed; instances may take turns.
 
         Examples
         --------

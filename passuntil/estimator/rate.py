@@ -238,6 +238,12 @@ def pass_rate(tally: Tally | TallyArray | Iterable[Tally]) -> PassRate | PassRat
         With `mle`, `unbiased`, `log_rate`, `confidence_interval()` and one-sided limits; floats
         for one tally, arrays of shape (n_instances,) for many.
 
+    Raises
+    ------
+    UsageError
+        Something else than tallies; the estimates themselves raise `EstimationError` where there is
+        none.
+
     Notes
     -----
     The likelihood of every tally is p^c (1 - p)^(n - c).

@@ -123,6 +123,11 @@ class PassRates:
     ) -> Interval[Floats]:
         """Return equal-tailed intervals; arguments as in `PassRate.confidence_interval`.
 
+        Parameters
+        ----------
+        confidence_level, method, prior
+            As in `PassRate.confidence_interval`.
+
         Returns
         -------
         Interval
@@ -143,6 +148,11 @@ class PassRates:
     ) -> Floats:
         """Return one-sided upper limits, shape (n_instances,).
 
+        Parameters
+        ----------
+        confidence_level, method
+            As in `PassRate.upper_limit`.
+
         Examples
         --------
         >>> PassRates(TallyArray.censored(passes=[0, 1], trials=1000)).upper_limit().round(4)
@@ -155,6 +165,11 @@ class PassRates:
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"
     ) -> Floats:
         """Return one-sided lower limits, shape (n_instances,).
+
+        Parameters
+        ----------
+        confidence_level, method
+            As in `PassRate.upper_limit`.
 
         Examples
         --------

@@ -66,6 +66,10 @@ def read_human_eval(path: str | Path) -> OutcomeTable:
     UsageError
         A broken line or one without ``task_id`` and ``passed``, with its number.
 
+    References
+    ----------
+    .. [1] human-eval, ``evaluate_functional_correctness``.
+
     Examples
     --------
     >>> import tempfile
@@ -104,6 +108,10 @@ def read_evalplus(path: str | Path, *, tests: Literal["base", "plus"] = "plus") 
     ------
     UsageError
         Not such a file.
+
+    References
+    ----------
+    .. [2] evalplus, ``evalplus.evaluate``.
 
     Examples
     --------
@@ -157,6 +165,10 @@ def read_lm_eval(
     UsageError
         Several filters and none named, a metric that is not 0/1 (the mean over repeats is no
         outcome), a broken line.
+
+    References
+    ----------
+    .. [3] EleutherAI/lm-evaluation-harness, ``--log_samples``.
 
     Examples
     --------

@@ -82,6 +82,17 @@ class ScalingFit(ABC):
         confidence_level : float
             Between 0 and 1.
 
+        Returns
+        -------
+        Prediction
+            Median of PU with an equal-tailed interval for sampling noise, instances, fit, scatter
+            of models and choice of law.
+
+        Raises
+        ------
+        UsageError
+            A size that is not one positive number, or a level outside (0, 1).
+
         Examples
         --------
         >>> from passuntil import Tally, fit_scaling_law

@@ -122,6 +122,14 @@ def fit_line(n_params: ArrayLike, pu: ArrayLike, *, weights: ArrayLike | None = 
     UsageError
         Fewer than two different sizes.
 
+    Notes
+    -----
+    F = log(-log PU) = log c - alpha log N [1]_; residual sd on n - 2 degrees of freedom.
+
+    References
+    ----------
+    .. [1] Hu et al. 2023, arXiv 2310.03262, Eqs 3-4.
+
     Examples
     --------
     >>> import numpy as np

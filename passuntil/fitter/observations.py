@@ -118,6 +118,11 @@ class Family:
     def first(self, k: int) -> Family:
         """Return the k smallest models.
 
+        Parameters
+        ----------
+        k : int
+            How many, 1 ... n_models.
+
         Examples
         --------
         >>> counts = [[Tally.fixed(passes=c, trials=100)] for c in (2, 9, 20)]

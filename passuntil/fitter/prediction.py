@@ -79,6 +79,11 @@ class HazardMixture:
     def cdf(self, hazard: float) -> float:
         """Return the chance of an F below this.
 
+        Parameters
+        ----------
+        hazard : float
+            F.
+
         Examples
         --------
         >>> HazardMixture(np.array([1.0]), np.array([0.5]), np.array([1.0])).cdf(1.0)
@@ -88,6 +93,11 @@ class HazardMixture:
 
     def log_density(self, hazard: float) -> float:
         """Return the log density at F.
+
+        Parameters
+        ----------
+        hazard : float
+            F; every sd of the mixture above 0.
 
         Examples
         --------

@@ -102,6 +102,11 @@ class SealedForecast:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Return the forecast that `to_json` wrote.
 
+        Parameters
+        ----------
+        plain : mapping
+            What `to_json` gave, or ``json.load`` of its file.
+
         Raises
         ------
         UsageError
@@ -209,6 +214,11 @@ def seal(
     ------
     UsageError
         A size that is not positive, or a level outside (0, 1).
+
+    Notes
+    -----
+    The hash is the SHA-256 of the forecast as canonical JSON, with the hash of the tallies it was
+    made from in it: neither can be changed afterwards without showing.
 
     Examples
     --------

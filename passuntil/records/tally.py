@@ -118,6 +118,20 @@ class Tally:
 
         `min_samples` is the floor of the design; beyond it the r-th pass decides.
 
+        Parameters
+        ----------
+        passes : int
+            Required passes r, all seen; >= 1.
+        trials : int
+            Index K of the r-th pass.
+        min_samples : int
+            Floor m of the design, below K where it is above 1.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
+
         Examples
         --------
         >>> Tally.stopped(passes=1, trials=2310, min_samples=100)
@@ -132,6 +146,20 @@ class Tally:
     def censored(cls, *, passes: int, trials: int, min_samples: int = 1) -> Self:
         """Sampling ended at the budget `trials` = M with fewer than r passes.
 
+        Parameters
+        ----------
+        passes : int
+            Passes c seen, 0 <= c <= M.
+        trials : int
+            The budget M >= 1.
+        min_samples : int
+            Floor of the design.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
+
         Examples
         --------
         >>> Tally.censored(passes=1, trials=100_000)
@@ -142,6 +170,18 @@ class Tally:
     @classmethod
     def floor_reached(cls, *, passes: int, trials: int) -> Self:
         """Sampling ended at the floor `trials` = m, `passes` >= r of them passing.
+
+        Parameters
+        ----------
+        passes : int
+            Passes c seen, 1 <= c <= m.
+        trials : int
+            The floor m.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
 
         Examples
         --------
@@ -154,6 +194,18 @@ class Tally:
     def fixed(cls, *, passes: int, trials: int) -> Self:
         """The number of trials was fixed beforehand.
 
+        Parameters
+        ----------
+        passes : int
+            Passes c seen, 0 <= c <= n.
+        trials : int
+            Samples n >= 1.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
+
         Examples
         --------
         >>> Tally.fixed(passes=3, trials=200)
@@ -165,6 +217,18 @@ class Tally:
     def steered(cls, *, passes: int, trials: int) -> Self:
         """Outcomes of all instances together decided the number of trials.
 
+        Parameters
+        ----------
+        passes : int
+            Passes c seen, 0 <= c <= n.
+        trials : int
+            Samples n >= 1.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
+
         Examples
         --------
         >>> Tally.steered(passes=3, trials=120).outcome.is_by_rule  # no exact interval
@@ -175,6 +239,20 @@ class Tally:
     @classmethod
     def open(cls, *, passes: int, trials: int, min_samples: int = 1) -> Self:
         """Sampling goes on; the committed prefix so far.
+
+        Parameters
+        ----------
+        passes : int
+            Passes c so far, 0 <= c <= n.
+        trials : int
+            Judged samples n >= 0.
+        min_samples : int
+            Floor of the design.
+
+        Raises
+        ------
+        UsageError
+            A count outside its range.
 
         Examples
         --------
