@@ -23,4 +23,4 @@ def test_worked_example() -> None:
         else:
             assert printed == body
             n_outputs += 1
-    assert n_outputs == 7
+    assert n_outputs == 9
