@@ -40,9 +40,10 @@ from families import SimulatedFamily, draw_family
 from passuntil import fit_scaling_law
 from passuntil.errors import EstimationError
 from passuntil.estimator.posterior import draw_posterior
+from passuntil.fitter.family import as_family
 from passuntil.fitter.hierarchy import STEP, warp
 from passuntil.fitter.instance import build_hierarchy, forecast_mean
-from passuntil.fitter.observations import as_family, from_hazard
+from passuntil.fitter.observations import from_hazard
 from passuntil.fitter.prediction import HazardMixture
 from passuntil.stopping import StopRule
 

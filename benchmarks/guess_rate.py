@@ -30,9 +30,9 @@ from families import SIZES
 from passuntil.estimator import TallyArray
 from passuntil.estimator.exact import ExactRate, ExactRates
 from passuntil.fitter.combined import CombinedFit
+from passuntil.fitter.family import as_family
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.instance import InstanceFit
-from passuntil.fitter.observations import as_family
 from passuntil.fitter.scaling_law import fit_family
 
 TIMES = (3.0, 10.0)

@@ -36,7 +36,7 @@ from families import SimulatedFamily, draw_family
 
 from passuntil.estimator import TallyArray
 from passuntil.fitter.combined import fit_combined
-from passuntil.fitter.observations import as_family
+from passuntil.fitter.family import as_family
 from passuntil.steering import Decision, ForecastGoal, decide
 from passuntil.stopping import StopRule
 

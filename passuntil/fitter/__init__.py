@@ -3,13 +3,13 @@
 from passuntil.fitter.backtest import BacktestResult, backtest
 from passuntil.fitter.digest import tallies_digest
 from passuntil.fitter.emergence import EmergenceResult, emergence
+from passuntil.fitter.family import Family, as_family
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.instance import InstancePredictions
 from passuntil.fitter.joint import JointFit
 from passuntil.fitter.lack_of_fit import LackOfFit
 from passuntil.fitter.line import Line, fit_line
 from passuntil.fitter.loss_assisted import LossAssistedFit
-from passuntil.fitter.observations import Family, as_family
 from passuntil.fitter.planning import Plan, plan
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 from passuntil.fitter.scaling_law import fit_scaling_law

@@ -20,10 +20,10 @@ from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.backtest_result import LOWEST, BacktestResult, BacktestRow, BacktestSummary
 from passuntil.fitter.baselines import BASELINES
+from passuntil.fitter.family import Family, Tallies, as_family
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.joint import fit_joint
 from passuntil.fitter.loss_assisted import fit_loss_assisted
-from passuntil.fitter.observations import Family, Tallies, as_family
 from passuntil.fitter.scaling_law import FITS, fit_family
 
 __all__ = ["BacktestResult", "BacktestRow", "BacktestSummary", "backtest"]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from passuntil.errors import EstimationError
+from passuntil.fitter.family import Family, mean_rate, point_rates
 from passuntil.fitter.line import fit_line
-from passuntil.fitter.observations import Family, from_hazard, mean_rate, point_rates
+from passuntil.fitter.observations import from_hazard
 
 __all__ = ["BASELINES", "BaselineForecast", "instance_ols", "last_value"]
 

@@ -31,12 +31,13 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from passuntil.errors import EstimationError
+from passuntil.fitter.family import Family
 from passuntil.fitter.fit import LawFit, PosteriorFit
 from passuntil.fitter.instance import InstanceFit, fit_instances
 from passuntil.fitter.lack_of_fit import LackOfFit, lack_of_fit
 from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS, bounded_exp
-from passuntil.fitter.observations import Family, Observations, no_peak, observe
+from passuntil.fitter.observations import Observations, no_peak, observe
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 
 __all__ = ["CombinedFit", "fit_combined"]

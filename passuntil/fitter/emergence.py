@@ -25,9 +25,10 @@ from scipy.special import logsumexp
 
 from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import draw_posterior, weighted_quantile
+from passuntil.fitter.family import Family, Tallies, as_family
 from passuntil.fitter.hyperparameters import START, STEP
 from passuntil.fitter.instance import InstanceFit, fit_instances
-from passuntil.fitter.observations import Family, Tallies, as_family, observe
+from passuntil.fitter.observations import observe
 from passuntil.fitter.pairing import build_hierarchy
 
 __all__ = ["EmergenceResult", "ShapeFit", "emergence"]

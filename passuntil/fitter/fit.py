@@ -13,11 +13,12 @@ import numpy as np
 from passuntil.errors import UsageError
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.digest import tallies_digest
+from passuntil.fitter.family import Family
 from passuntil.fitter.lack_of_fit import LackOfFit, lack_of_fit
 from passuntil.fitter.law_fit import LawPosterior
 from passuntil.fitter.laws import bounded_exp
 from passuntil.fitter.line import Line
-from passuntil.fitter.observations import Family, Observations, observe
+from passuntil.fitter.observations import Observations, observe
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
 
 __all__ = ["LawFit", "OlsFit", "PosteriorFit", "ScalingFit"]

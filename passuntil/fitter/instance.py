@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.estimator.posterior import Draws, draw_posterior
+from passuntil.fitter.family import Family
 from passuntil.fitter.fit import PosteriorFit
 from passuntil.fitter.hierarchy import Hierarchy
 from passuntil.fitter.hyperparameters import BEND_CENTER, START, STEP, warp
 from passuntil.fitter.latents import Latents
 from passuntil.fitter.laws import bounded_exp, damping_draws
 from passuntil.fitter.mean_forecast import MeanForecast, forecast_mean
-from passuntil.fitter.observations import Family, check_guess_rate, from_hazard
+from passuntil.fitter.observations import check_guess_rate, from_hazard
 from passuntil.fitter.pairing import build_hierarchy
 from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
 

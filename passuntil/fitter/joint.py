@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from passuntil.errors import UsageError
+from passuntil.fitter.family import Family
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.lack_of_fit import LackOfFit
 from passuntil.fitter.law_fit import LawPosterior, fit_law
@@ -26,7 +27,7 @@ from passuntil.fitter.laws import (
     bounded_exp,
     normal_log_density,
 )
-from passuntil.fitter.observations import Family, no_peak, observe
+from passuntil.fitter.observations import no_peak, observe
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 
 __all__ = ["JointFit", "fit_joint"]

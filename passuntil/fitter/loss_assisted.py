@@ -23,13 +23,14 @@ from numpy.typing import ArrayLike, NDArray
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import Draws, draw_posterior
+from passuntil.fitter.family import Family
 from passuntil.fitter.fit import PosteriorFit
 from passuntil.fitter.guessing import GuessingHierarchy
 from passuntil.fitter.hierarchy import Hierarchy
 from passuntil.fitter.hyperparameters import LOSS_CENTER
 from passuntil.fitter.latents import Latents
 from passuntil.fitter.mean_forecast import forecast_mean
-from passuntil.fitter.observations import Family, check_guess_rate
+from passuntil.fitter.observations import check_guess_rate
 from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
 from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import EstimationError, UsageError
-from passuntil.estimator.arrays import TallyArray, as_tally_array
 from passuntil.estimator.dataset import dataset_pass_rate, zero_limit
 from passuntil.estimator.exact import ExactRates
-from passuntil.records import Tally
+from passuntil.fitter.family import Evidence, Family
 
 __all__ = [
-    "Evidence",
-    "Family",
     "Observations",
-    "as_family",
     "from_hazard",
-    "mean_rate",
     "no_peak",
     "observe",
     "observe_one",
-    "point_rates",
     "to_hazard",
 ]
 
 Floats = NDArray[np.float64]
-Evidence = TallyArray | ExactRates
-Tallies = Sequence[TallyArray | Iterable[Tally] | ExactRates]
-MOST_UNSUMMED = 0.01  # of PU; a fit takes exact rates for free of error
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(11)
 
 
@@ -87,113 +78,6 @@ def from_hazard(hazard: ArrayLike, guess_rate: float = 0.0) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Family:
-    """The tallies of a family of models on one dataset, smallest model first.
-
-    Attributes
-    ----------
-    n_params : ndarray of float, shape (n_models,)
-        Ascending.
-    tallies : tuple of (TallyArray or ExactRates)
-        One per model, in the order of `n_params`.
-
-    Examples
-    --------
-    >>> family = as_family([1e8, 1e7], [[Tally.fixed(passes=c, trials=100)] for c in (9, 2)])
-    >>> len(family), family.n_params.tolist()
-    (2, [10000000.0, 100000000.0])
-    """
-
-    n_params: Floats
-    tallies: tuple[Evidence, ...]
-
-    def __len__(self) -> int:
-        return len(self.n_params)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether a model has exact rates."""
-        return any(isinstance(t, ExactRates) for t in self.tallies)
-
-    def first(self, k: int) -> Family:
-        """Return the k smallest models.
-
-        Parameters
-        ----------
-        k : int
-            How many, 1 ... n_models.
-
-        Examples
-        --------
-        >>> counts = [[Tally.fixed(passes=c, trials=100)] for c in (2, 9, 20)]
-        >>> as_family([1e7, 1e8, 1e9], counts).first(2).n_params.tolist()
-        [10000000.0, 100000000.0]
-        """
-        return Family(self.n_params[:k], self.tallies[:k])
-
-
-def as_family(n_params: ArrayLike, tallies: Tallies) -> Family:
-    """Return the checked family, sorted by size.
-
-    Parameters
-    ----------
-    n_params : array_like of float, shape (n_models,)
-        Sizes > 0, in any order and unit.
-    tallies : sequence of (TallyArray, iterable of Tally, or ExactRates)
-        One entry per model, in the order of `n_params`.
-
-    Returns
-    -------
-    Family
-
-    Raises
-    ------
-    UsageError
-        Unequal lengths, sizes not positive, fewer than two different sizes.
-    EstimationError
-        Exact rates whose PU is not known within 1 %.
-
-    Examples
-    --------
-    >>> family = as_family([1e8, 1e7], [[Tally.fixed(passes=c, trials=100)] for c in (9, 2)])
-    >>> family.n_params.tolist(), family.tallies[0][0]
-    ([10000000.0, 100000000.0], Tally.fixed(passes=2, trials=100))
-    """
-    try:
-        sizes = np.atleast_1d(np.asarray(n_params, float))
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"n_params: got {n_params!r}; allowed: positive numbers; write 7e9 for 7B."
-        ) from None
-    if sizes.ndim != 1:
-        raise UsageError(f"n_params: got shape {sizes.shape}; allowed: (n_models,); flatten it.")
-    arrays = [t if isinstance(t, ExactRates) else as_tally_array(t) for t in tallies]
-    if len(sizes) != len(arrays):
-        raise UsageError(
-            f"tallies: got {len(arrays)} models for {sizes.size} values of n_params; allowed: one "
-            "list of tallies per model; check the pairing."
-        )
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
-        raise UsageError(f"n_params: got {sizes.tolist()}; allowed: positive numbers.")
-    if len(np.unique(sizes)) < 2:
-        raise UsageError(
-            f"n_params: got {sizes.tolist()}; allowed: two or more different sizes; a law needs "
-            "them."
-        )
-    if any(not len(a) for a in arrays):
-        raise UsageError("tallies: got a model without any; allowed: at least one tally a model.")
-    for found in arrays:
-        if isinstance(found, ExactRates) and found.mean_unsummed > MOST_UNSUMMED * found.mean:
-            raise EstimationError(
-                f"exact rates: got PU = {found.mean:g} with up to {found.mean_unsummed:g} not "
-                f"summed; allowed: at most {MOST_UNSUMMED:.0%} of PU, since fits take exact rates "
-                "for free of error; leave the model out, or use method: sample."
-            )
-    order = np.argsort(sizes, kind="stable")
-    return Family(sizes[order], tuple(arrays[i] for i in order))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Binomial evidence on PU, one row per model.
 
@@ -209,6 +93,8 @@ class Observations:
 
     Examples
     --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
     >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (0, 9)])
     >>> found = observe(family)
     >>> found.rates, found.has_peak, found.hazard_sds.round(3)
@@ -335,6 +221,8 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
 
     Examples
     --------
+    >>> from passuntil import Tally
+    >>> from passuntil.fitter import as_family
     >>> family = as_family([1e7, 1e8], [[Tally.fixed(passes=c, trials=1000)] for c in (2, 9)])
     >>> observe(family).hazards.round(3)
     array([1.827, 1.55 ])
@@ -363,33 +251,6 @@ def check_guess_rate(guess_rate: float) -> None:
 def observe_one(tallies: Evidence, *, guess_rate: float = 0.0) -> Observations:
     """Return the evidence of one model's tallies on its PU, as one row."""
     return _observe((tallies,), guess_rate)
-
-
-def point_rates(tallies: Evidence) -> Floats:
-    """Return c/n of each instance, or its exact rate, shape (n_instances,).
-
-    Examples
-    --------
-    >>> point_rates(TallyArray.fixed(passes=[1, 3], trials=[10, 20]))
-    array([0.1 , 0.15])
-    """
-    if isinstance(tallies, ExactRates):
-        return tallies.values
-    return np.asarray(tallies.passes / np.maximum(tallies.trials, 1), float)
-
-
-def mean_rate(tallies: Evidence) -> float:
-    """Return the mean of c/n over the sampled instances, the paper's PU, or of exact rates.
-
-    Examples
-    --------
-    >>> mean_rate(TallyArray.fixed(passes=[1, 3], trials=[10, 20]))
-    0.125
-    """
-    if isinstance(tallies, ExactRates):
-        return tallies.mean
-    sampled = tallies.take(tallies.trials > 0)
-    return float((sampled.passes / sampled.trials).mean()) if len(sampled) else 0.0
 
 
 def _observe(tallies: Sequence[Evidence], guess_rate: float) -> Observations:

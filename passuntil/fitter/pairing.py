@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from passuntil.errors import EstimationError
 from passuntil.estimator.exact import ExactRates
+from passuntil.fitter.family import Family
 from passuntil.fitter.guessing import GuessingHierarchy
 from passuntil.fitter.hierarchy import Hierarchy
 from passuntil.fitter.hyperparameters import Bend
 from passuntil.fitter.latents import ExactHazards
-from passuntil.fitter.observations import Family
 
 __all__ = ["PairedEvidence", "build_hierarchy", "guesses_and_exact", "pair_evidence"]
 

@@ -18,9 +18,9 @@ from scipy.special import ndtri
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.exact import ExactRates
 from passuntil.estimator.intervals import check_level
+from passuntil.fitter.family import Family
 from passuntil.fitter.fit import LawFit
 from passuntil.fitter.laws import bounded_exp
-from passuntil.fitter.observations import Family
 from passuntil.fitter.scaling_law import fit_mle
 
 __all__ = ["ModelOption", "Plan", "plan"]

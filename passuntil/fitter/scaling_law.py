@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from passuntil.errors import EstimationError, UsageError, nearest
 from passuntil.fitter.combined import fit_combined
+from passuntil.fitter.family import Family, Tallies, as_family, mean_rate
 from passuntil.fitter.fit import LawFit, OlsFit, ScalingFit
 from passuntil.fitter.instance import fit_instances
 from passuntil.fitter.joint import fit_joint
@@ -17,7 +18,7 @@ from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS
 from passuntil.fitter.line import fit_line
 from passuntil.fitter.loss_assisted import fit_loss_assisted
-from passuntil.fitter.observations import Family, Tallies, as_family, mean_rate, no_peak, observe
+from passuntil.fitter.observations import no_peak, observe
 
 __all__ = ["FITS", "fit_family", "fit_mle", "fit_scaling_law"]
 

@@ -19,8 +19,8 @@ from passuntil.errors import EstimationError
 from passuntil.estimator import TallyArray
 from passuntil.fitter.combined import CombinedFit, fit_combined
 from passuntil.fitter.design import ForecastDesign, allocate, design_forecast
+from passuntil.fitter.family import Family, as_family
 from passuntil.fitter.instance import InstanceFit, fit_instances
-from passuntil.fitter.observations import Family, as_family
 from passuntil.fitter.prediction import Prediction
 from passuntil.steering.ends import check_ends
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from passuntil.estimator import TallyArray
 from passuntil.fitter.design import ForecastDesign, allocate, design_forecast
+from passuntil.fitter.family import as_family
 from passuntil.fitter.instance import fit_instances
-from passuntil.fitter.observations import as_family
 
 SIZES = np.array([36e6, 109e6, 241e6, 892e6])
 
