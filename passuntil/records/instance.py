@@ -42,6 +42,9 @@ class CodeTests:
         Name of the function under test.
     canonical_solution : str
         A completion that passes.
+    least_cpu_time_s : float
+        CPU time that every completion has at least, in seconds: for problems whose
+        `canonical_solution` is a stand-in that says nothing of what a real one takes.
 
     References
     ----------
@@ -63,6 +66,7 @@ class CodeTests:
     test: str
     entry_point: str
     canonical_solution: str
+    least_cpu_time_s: float = 0.0
 
 
 Target = ExactAnswer | CodeTests

@@ -152,6 +152,18 @@ def test_calls_compare_as_apps_does(checker: CodeChecker, results: str, expected
     assert reason(checker, APPS, text) == expected
 
 
+def test_honest_work_has_time_where_no_solution_tells_how_much(checker: CodeChecker) -> None:
+    """A limit taken from the stand-in, which looks results up, would be a tenth of a second."""
+    slow = "import time\ndef f(n):\n    while time.process_time() < 0.5: n += 0\n    return n + 1\n"
+    unsolved = call_tests("f", [([1], 2)])
+    solved = call_tests("f", [([1], 2)], solution="def f(n):\n    return n + 1\n")
+    assert reason(checker, unsolved, slow) == "pass"
+    assert reason(checker, solved, slow) == "timeout"
+    printed = "import time\nwhile time.process_time() < 0.5: pass\nprint(2)\n"
+    assert reason(checker, stdio_tests(["1\n"], ["2\n"]), printed) == "pass"
+    assert reason(checker, stdio_tests(["1\n"], ["2\n"], solution="print(2)"), printed) == "timeout"
+
+
 def test_expected_results_never_enter_the_jail(checker: CodeChecker) -> None:
     """Neither the calls nor the program that a candidate sees hold them."""
     secret = call_tests("f", [([1], "secret-result")])

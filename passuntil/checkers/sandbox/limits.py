@@ -57,9 +57,12 @@ class CodeLimits:
                     + "; give a limit an honest program can meet."
                 )
 
-    def of_sample(self, known: Mapping[str, Any], n_call_bytes: int) -> Limits:
+    def of_sample(
+        self, known: Mapping[str, Any], n_call_bytes: int, *, least_cpu_time_s: float
+    ) -> Limits:
         """Return the limits of one problem's samples, from what its canonical solution used."""
-        cpu_time_s = max(self.cpu_time_s, self.cpu_time_factor * known["cpu_time_s"])
+        needed = self.cpu_time_factor * known["cpu_time_s"]
+        cpu_time_s = max(self.cpu_time_s, needed, least_cpu_time_s)
         return Limits(
             cpu_time_s=cpu_time_s,
             blocked_s=max(self.blocked_s, self.blocked_factor * cpu_time_s),

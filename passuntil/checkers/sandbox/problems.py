@@ -110,7 +110,9 @@ class Problems:
             calls=calls,
             is_live=known["is_live"],
             sources=wire.dumps({**request, "calls": known["calls"]}),
-            limits=self._limits.of_sample(known, len(calls)),
+            limits=self._limits.of_sample(
+                known, len(calls), least_cpu_time_s=target.least_cpu_time_s
+            ),
         )
 
     def _refuse(self, instance: Instance, why: str) -> NoReturn:
@@ -127,7 +129,8 @@ class Problems:
             "check_cpu_time_s": 0.0,
             "output_bytes": 0,
         }
-        limits = self._limits.of_sample(known, 0)
+        least = target.least_cpu_time_s
+        limits = self._limits.of_sample(known, 0, least_cpu_time_s=least)
         n_prompt = len(target.prompt)
         problem = Problem(key, target.entry_point, b"", False, b"", limits, target.test, n_prompt)
         text = target.prompt + target.canonical_solution
@@ -142,4 +145,5 @@ class Problems:
                 "instance out.",
             )
         known["cpu_time_s"] = answer.cpu_time_s
-        return replace(problem, limits=self._limits.of_sample(known, 0))
+        limits = self._limits.of_sample(known, 0, least_cpu_time_s=least)
+        return replace(problem, limits=limits)

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Sequence
 from typing import Any
 
-from passuntil.checkers.sandbox.formats.rules import Rules
+from passuntil.checkers.sandbox.formats.rules import CPU_TIME_UNKNOWN_S, Rules
 from passuntil.checkers.sandbox.inside.script import METHOD
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests
@@ -85,7 +85,7 @@ def call_tests(
     cases : sequence of (sequence, object)
         Arguments and result, of values that JSON has.
     solution : str, optional
-        A program that passes; it sets the CPU limit. Without one the least limit holds.
+        A program that passes; it sets the CPU limit. Without one a sample has at least 6 s.
     is_apps : bool
         True compares as APPS does [2]_, False as LiveCodeBench [1]_.
 
@@ -133,5 +133,10 @@ for _given, _expected in _cases():
 def {name}(*given):
     return _RESULTS[repr(list(given))]
 """
-    solution = solution if solution is not None else known
-    return CodeTests(rules.prelude, head + _CHECK, METHOD + name, solution)
+    return CodeTests(
+        rules.prelude,
+        head + _CHECK,
+        METHOD + name,
+        solution if solution is not None else known,
+        0.0 if solution is not None else CPU_TIME_UNKNOWN_S,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from passuntil.checkers.sandbox.formats.rules import Rules
+from passuntil.checkers.sandbox.formats.rules import CPU_TIME_UNKNOWN_S, Rules
 from passuntil.checkers.sandbox.inside.script import ENTRY_POINT
 from passuntil.errors import UsageError
 from passuntil.records import CodeTests
@@ -118,7 +118,7 @@ def stdio_tests(
     inputs, outputs : sequence of str
         Cases, equally many, at least one.
     solution : str, optional
-        A program that passes; it sets the CPU limit. Without one the least limit holds.
+        A program that passes; it sets the CPU limit. Without one a sample has at least 6 s.
     tolerance : float, optional
         For plain rules: numbers may differ by this much, relative to the larger of one and the
         expected number.
@@ -148,7 +148,7 @@ def stdio_tests(
     - Both run the program as the body of a function, so that ``global`` and comprehensions over
       its names may fail: here it runs as Python runs a file. Both offer stdin as text, and APPS no
       ``sys.stdin.buffer``; here ``open(0)`` and ``sys.stdout.buffer`` work as well.
-    - Neither has numpy in a jail, and a case has a limit of CPU time, not of wall time.
+    - No numpy is in the jail, and the limit is CPU time of all cases together, not wall time.
 
     References
     ----------
@@ -175,4 +175,5 @@ def stdio_tests(
         head + _COMPARE[rules] + _CHECK,
         ENTRY_POINT,
         solution if solution is not None else known,
+        0.0 if solution is not None else CPU_TIME_UNKNOWN_S,
     )
