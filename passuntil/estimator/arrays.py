@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import UsageError
-from passuntil.estimator.inputs import columns
+from passuntil.estimator.inputs import MOST, columns
 from passuntil.records import Outcome, Tally
 from passuntil.stopping import Mode, StopRule
 
 __all__ = ["CODES", "TallyArray", "as_tally_array"]
 
 OUTCOMES = tuple(Outcome)
+Which = NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]
 CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
@@ -228,7 +229,7 @@ class TallyArray:
         Raises
         ------
         UsageError
-            Something else is among them; its place is named.
+            Something else is among them, whose place is named, or a count beyond 2**53.
 
         Examples
         --------
@@ -243,6 +244,9 @@ class TallyArray:
             if not isinstance(t, Tally):
                 raise _no_tallies(t, len(rows))
             rows.append((CODES[t.outcome], t.passes, t.trials, t.min_samples))
+        most = max((max(row) for row in rows), default=0)
+        if most > MOST:
+            raise UsageError(f"tallies: got a count of {most}; allowed: up to 2**53; check it.")
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)
         return cls(table[:, 0].astype(np.int8), *(table[:, k].copy() for k in (1, 2, 3)))
 
@@ -297,12 +301,15 @@ class TallyArray:
         return len(self.codes)
 
     @overload
-    def __getitem__(self, index: SupportsIndex) -> Tally: ...
+    def __getitem__(self, index: SupportsIndex) -> Tally: ...  # type: ignore[overload-overlap]
     @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: SupportsIndex | slice) -> Tally | Self:
+    def __getitem__(self, index: slice | Which) -> Self: ...
+    def __getitem__(self, index: SupportsIndex | slice | Which) -> Tally | Self:
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
+        # arrays have an __index__ too, whatever their shape
+        if not isinstance(index, SupportsIndex) or (isinstance(index, np.ndarray) and index.ndim):
+            return self.take(index)
         return Tally(
             OUTCOMES[self.codes[index]],
             int(self.passes[index]),
@@ -320,16 +327,24 @@ class TallyArray:
         )
         return (
             f"<TallyArray of {len(self)}{': ' if ended else ''}{ended}; "
-            f"{int(self.passes.sum())} passes in {int(self.trials.sum())} samples>"
+            f"{self.passes.sum(dtype=float):.0f} passes in "
+            f"{self.trials.sum(dtype=float):.0f} samples>"
         )
 
-    def take(self, which: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Self:
+    def take(self, which: Which) -> Self:
         """Return the tallies at these positions (indices or a mask).
 
         Parameters
         ----------
         which : array_like of bool or int
-            A mask of shape (n_instances,), or positions.
+            A mask of shape (n_instances,), or positions; `tallies[which]` is the same.
+
+        Raises
+        ------
+        UsageError
+            More than one dimension, or values of another kind.
+        IndexError
+            Positions, or a mask, that do not fit.
 
         Examples
         --------
@@ -338,6 +353,13 @@ class TallyArray:
         <TallyArray of 2: 2 fixed; 15 passes in 400 samples>
         """
         index = np.asarray(which)
+        if index.ndim != 1 or (index.size and index.dtype.kind not in "iub"):
+            raise UsageError(
+                f"tallies: got {which!r} in place of positions; allowed: a mask of shape "
+                f"({len(self)},), or whole numbers; take one row of them at a time."
+            )
+        if not index.size and index.dtype.kind != "b":
+            index = index.astype(int)  # an empty list is one of floats to numpy
         return type(self)(
             self.codes[index], self.passes[index], self.trials[index], self.min_samples[index]
         )

@@ -116,8 +116,9 @@ def dataset_pass_rate(
         raise EstimationError("PU: got no samples; allowed: at least one sampled instance.")
     if not array.passes.any():
         limit = zero_limit(array, 0.95)
+        n_samples = array.trials.sum(dtype=float)
         raise EstimationError(
-            f"PU: got no passes in {int(array.trials.sum())} samples; allowed: at least one; "
+            f"PU: got no passes in {n_samples:.0f} samples; allowed: at least one; "
             f"PU is below {limit:.3g} at 95 %, the `partial` of this error.",
             partial=limit,
         )

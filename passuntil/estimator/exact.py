@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from passuntil.errors import UsageError
+from passuntil.estimator.inputs import one_number
 
 __all__ = ["ExactRate", "ExactRates"]
 
@@ -49,6 +50,15 @@ class ExactRate:
     unsummed: float
 
     def __post_init__(self) -> None:
+        for name in ("value", "unsummed"):
+            number = one_number(getattr(self, name))
+            if number is None:
+                raise UsageError(
+                    f"exact rate: got {name} {getattr(self, name)!r}; allowed: one number; give a "
+                    "probability."
+                )
+            if not isinstance(getattr(self, name), int | float):  # those keep their digest
+                object.__setattr__(self, name, number)
         if not (0 <= self.value <= 1 and self.unsummed >= 0 and self.upper <= 1 + 1e-9):
             raise UsageError(
                 f"exact rate: got {self.value} and {self.unsummed} unsummed; allowed: "
@@ -77,6 +87,11 @@ class ExactRates:
     rates : iterable of ExactRate
         One per instance, at least one.
 
+    Raises
+    ------
+    UsageError
+        Something else among them, or none.
+
     Examples
     --------
     >>> rates = ExactRates([ExactRate(0.25, 0.0), ExactRate(0.5, 1e-9)])
@@ -90,6 +105,12 @@ class ExactRates:
 
     def __init__(self, rates: Iterable[ExactRate]) -> None:
         object.__setattr__(self, "rates", tuple(rates))
+        for place, rate in enumerate(self.rates):
+            if not isinstance(rate, ExactRate):
+                raise UsageError(
+                    f"exact rates: got {rate!r} at position {place}; allowed: ExactRate; write "
+                    "ExactRate(value=..., unsummed=0.0)."
+                )
         if not self.rates:
             raise UsageError("exact rates: got none; allowed: one per instance, at least one.")
 

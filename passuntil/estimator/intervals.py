@@ -10,7 +10,6 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy.special import betaincinv, chdtri
 
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.arrays import TallyArray
+from passuntil.estimator.inputs import one_number
 from passuntil.records import Outcome
 
 __all__ = ["Interval", "IntervalMethod", "check_level", "interval_bounds"]
@@ -83,12 +83,13 @@ def check_level(confidence_level: float) -> float:
     Traceback (most recent call last):
     passuntil.errors.UsageError: confidence_level: got 95; allowed: between 0 and 1, ...
     """
-    if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
+    level = one_number(confidence_level)
+    if level is None or not 0 < level < 1:
         raise UsageError(
             f"confidence_level: got {confidence_level!r}; allowed: between 0 and 1, both "
             "excluded; write 0.95 for 95 %."
         )
-    return float(confidence_level)
+    return level
 
 
 def interval_bounds(

@@ -74,12 +74,18 @@ def _outcome_rows(outcomes: object) -> list[NDArray[Any]]:
         raise UsageError(
             "outcomes: got a mapping; allowed: rows of 0/1; pass list(outcomes.values())."
         )
+    if np.ma.is_masked(outcomes):
+        raise _masked("outcomes")
     # a data frame gives its columns' names one by one, and its values as an array
     table = np.asarray(outcomes) if hasattr(outcomes, "__array__") else outcomes
     if not isinstance(table, Iterable):
         raise UsageError(f"outcomes: got {outcomes!r}; allowed: rows of 0/1, one an instance.")
-    rows = [np.asarray(row) for row in table]
-    for i, row in enumerate(rows):
+    rows = []
+    for i, given in enumerate(table):
+        if np.ma.is_masked(given):
+            raise _masked(f"outcomes, row {i}")
+        row = np.asarray(given)
+        rows.append(row)
         if row.ndim != 1:
             raise UsageError(
                 f"outcomes, row {i}: got shape {row.shape}; allowed: a row of 0/1 in the order of "
@@ -95,6 +101,13 @@ def _outcome_rows(outcomes: object) -> list[NDArray[Any]]:
                 "differ in length)."
             )
     return rows
+
+
+def _masked(name: str) -> UsageError:
+    return UsageError(
+        f"{name}: got masked values; allowed: 0/1 in the order of sampling; leave out samples that "
+        "were not judged (rows may differ in length)."
+    )
 
 
 def _replay(row: NDArray[Any], rule: StopRule) -> Tally:
@@ -167,6 +180,11 @@ class OutcomeTable:
         pairs : iterable of (str, bool)
             Name of the instance, and whether the sample passed; instances may take turns.
 
+        Raises
+        ------
+        UsageError
+            An outcome other than 0 and 1: a score, a text, none.
+
         Examples
         --------
         >>> OutcomeTable.of([("a", False), ("b", True), ("a", True)]).outcomes
@@ -174,5 +192,10 @@ class OutcomeTable:
         """
         rows: dict[str, list[int]] = {}
         for name, passed in pairs:
+            if not isinstance(passed, bool) and (np.ndim(passed) or passed not in (0, 1)):
+                raise UsageError(
+                    f"outcome of {name!r}: got {passed!r}; allowed: 0/1, or True and False; leave "
+                    "out samples that were not judged, and say from which score on one passes."
+                )
             rows.setdefault(name, []).append(int(passed))
         return cls(tuple(rows), tuple(tuple(r) for r in rows.values()))

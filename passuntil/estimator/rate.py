@@ -171,7 +171,7 @@ class PassRate:
         bayes: [0.0058, 0.0542]
         """
         many = self._many.confidence_interval(confidence_level, method=method, prior=prior)
-        return Interval(float(many.low[0]), float(many.high[0]), confidence_level, method)
+        return Interval(float(many.low[0]), float(many.high[0]), many.confidence_level, method)
 
     def upper_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"

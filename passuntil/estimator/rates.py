@@ -139,9 +139,10 @@ class PassRates:
         >>> interval.high.round(3)
         array([0.308, 0.813])
         """
-        tail = (1 - check_level(confidence_level)) / 2
+        level = check_level(confidence_level)
+        tail = (1 - level) / 2
         low, high = interval_bounds(self.tallies, tails=(tail, tail), method=method, prior=prior)
-        return Interval(low, high, confidence_level, method)
+        return Interval(low, high, level, method)
 
     def upper_limit(
         self, confidence_level: float = 0.95, *, method: IntervalMethod = "exact"

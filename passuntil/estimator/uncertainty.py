@@ -118,14 +118,15 @@ class MeanUncertainty:
         variance = self.sampling_sd**2
         if of == "population" and self.instance_sd is not None:
             variance += self.instance_sd**2
-        most = float(self.tallies.trials.sum())
+        most = float(self.tallies.trials.sum(dtype=float))
         trials = value * (1 - value) / variance if variance > 0 else most
         trials = max(trials, 1.0)
         return value * trials, trials
 
     def interval(self, confidence_level: float, of: IntervalOf) -> Interval[float]:
         """Return the interval; see `DatasetPassRate.confidence_interval`."""
-        tail = (1 - check_level(confidence_level)) / 2
+        level = check_level(confidence_level)
+        tail = (1 - level) / 2
         if of not in ("sampling", "population"):
             raise UsageError(f"of: got {of!r}; allowed: 'sampling', 'population'.")
         if of == "population" and len(self.tallies) == 1:
@@ -145,9 +146,7 @@ class MeanUncertainty:
         else:
             low, high = self._model_ends(tail, of)
             name = "hierarchical"
-        return Interval(
-            min(low, self.value), max(high, self.value), confidence_level, f"{name}, {of}"
-        )
+        return Interval(min(low, self.value), max(high, self.value), level, f"{name}, {of}")
 
     def _model_ends(self, tail: float, of: IntervalOf) -> tuple[float, float]:
         quantiles = [

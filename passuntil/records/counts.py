@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import SupportsIndex
 
 from passuntil.errors import UsageError
@@ -11,9 +12,11 @@ __all__ = ["whole_number"]
 
 def whole_number(name: str, value: SupportsIndex) -> int:
     """Return a count as an int, or raise UsageError for what is none: a float, a bool, a text."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise UsageError(
-            f"{name}: got {value!r} of type {type(value).__name__}; allowed: an integer; "
-            "pass a count."
-        )
-    return value.__index__()
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:  # arrays have an __index__ that most of them refuse
+        pass
+    raise UsageError(
+        f"{name}: got {value!r} of type {type(value).__name__}; allowed: an integer; pass a count."
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
 import pytest
 
 from passuntil.errors import UsageError
@@ -33,3 +36,14 @@ def test_a_sum_of_zero_is_no_estimate_but_a_limit() -> None:
 def test_no_rates_are_refused() -> None:
     with pytest.raises(UsageError, match="got none"):
         ExactRates([])
+
+
+def test_what_are_no_rates_is_named() -> None:
+    with pytest.raises(UsageError, match=r"got 0\.1 at position 0; allowed: ExactRate; write"):
+        ExactRates([0.1, 0.2])  # type: ignore[list-item]
+    for odd in ("0.1", None, True, [0.1]):
+        with pytest.raises(UsageError, match=r"got value .*allowed: one number"):
+            ExactRate(odd, 0.0)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"got unsummed .*allowed: one number"):
+            ExactRate(0.1, odd)  # type: ignore[arg-type]
+    assert ExactRate(Decimal("0.25"), np.array(0.0)).to_json() == {"value": 0.25, "unsummed": 0.0}  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -30,14 +32,18 @@ COUNTS = {
     "passes: got nan at position 1; .* leave out what was not sampled": [1.0, np.nan],
     "passes: got None at position 0; .* leave out": [None, 1],
     "passes: got '1' at position 0": ["1", "2"],
-    "passes: got True at position 0": [True, False],
+    "passes: got True at position 0; .*astype\\(int\\).*tallies_from_outcomes": [True, False],
     "these are whole, so convert them": [1.0, 2.0],
     "tally 1: passes: got -1 with trials=9": [1, -1],
     "tally 0: passes: got 10 with trials=9; .* 0 ... 9": [10, 1],
     "shapes passes \\(2, 2\\); .* of each row, that is of each model": [[1, 2], [3, 4]],
     "rows of unlike length; .* tallies_from_outcomes": [[1], [1, 2]],
     "masked values": np.ma.array([1, 2], mask=[False, True]),
-    "up to 2\\*\\*62": [2**63],
+    "up to 2\\*\\*53": [2**63],
+    "got 18446744073709551616; allowed: up to 2\\*\\*53": [2**64],
+    "got a dict_values; .* write list\\(x\\)": {"a": 1}.values(),
+    "got a dict; .* write list\\(x.values\\(\\)\\)": {"a": 1},
+    "got a set; .* write list": {1, 2},
 }
 
 
@@ -134,7 +140,7 @@ def test_rules_that_replay_nothing() -> None:
     assert short[0] == Tally.open(passes=1, trials=2)
 
 
-@pytest.mark.parametrize("k", [0, 1.5, np.nan, [1, 0], "2", -3], ids=str)
+@pytest.mark.parametrize("k", [0, 1.5, np.nan, np.inf, [1, 0], [1, np.inf], "2", -3], ids=str)
 @pytest.mark.parametrize("method", ["mixing", "beta_binomial", "fixed_n"])
 def test_k_is_a_number_of_samples(k: object, method: str) -> None:
     with pytest.raises(UsageError, match=r"k: got .* whole numbers >= 1"):
@@ -146,12 +152,58 @@ def test_no_tallies_have_no_pass_at_k() -> None:
         pass_at_k([], 1, method="fixed_n")
 
 
-@pytest.mark.parametrize("level", ["0.9", None, np.nan])
+@pytest.mark.parametrize(
+    "level", ["0.9", b"0.9", None, np.nan, True, [0.9], np.array([0.9]), np.array("0.9"), 10**400]
+)
 def test_levels_that_are_no_numbers(level: object) -> None:
     with pytest.raises(UsageError, match="confidence_level: got"):
         pass_rate(ONE).confidence_interval(level)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="prior: got 1"):
         pass_rate(ONE).confidence_interval(method="bayes", prior=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("level", [np.array(0.9), Decimal("0.9"), np.float32(0.9), Fraction(9, 10)])
+def test_one_number_has_many_types(level: object) -> None:
+    for rate in (pass_rate(ONE), pass_rate([ONE, ONE]), dataset_pass_rate([ONE, ONE])):
+        found = rate.confidence_interval(level)  # type: ignore[arg-type, attr-defined]
+        assert type(found.confidence_level) is float
+        wanted = rate.confidence_interval(float(level))  # type: ignore[arg-type, attr-defined]
+        assert repr(found) == repr(wanted)
+
+
+def test_counts_may_come_as_objects_and_one_by_one_only_in_a_list() -> None:
+    column = np.array([3, np.int64(0)], dtype=object)
+    assert list(TallyArray.fixed(passes=column, trials=5)) == [
+        Tally.fixed(passes=3, trials=5),
+        Tally.fixed(passes=0, trials=5),
+    ]
+    with pytest.raises(UsageError, match=r"got a generator; .* write list\(x\)"):
+        TallyArray.fixed(passes=(c for c in (1, 2)), trials=9)  # type: ignore[arg-type]
+
+
+def test_sums_of_large_counts_do_not_wrap_around() -> None:
+    n = 2**53
+    many = TallyArray.fixed(passes=[n // 2] * 2048, trials=n)
+    assert repr(many).endswith(f"{n * 1024} passes in {n * 2048} samples>")
+    sure = dataset_pass_rate(TallyArray.fixed(passes=[n] * 2048, trials=n))
+    assert sure.effective_counts() == (float(n * 2048), float(n * 2048))
+    with pytest.raises(UsageError, match=r"up to 2\*\*53"):
+        TallyArray.from_tallies([Tally.fixed(passes=1, trials=2**70)])
+
+
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_masked_outcomes_were_not_judged(as_rows: bool) -> None:
+    table = np.ma.array([[0, 1], [1, 1]], mask=[[False, False], [False, True]])
+    with pytest.raises(UsageError, match=r"masked values.*leave out samples that were not judged"):
+        tallies_from_outcomes([table[0], table[1]] if as_rows else table)
+    assert list(tallies_from_outcomes(table[:1])) == [Tally.fixed(passes=1, trials=2)]
+
+
+@pytest.mark.parametrize("passed", [0.9, None, "1", np.nan, [1], 2])
+def test_scores_are_no_outcomes(passed: object) -> None:
+    with pytest.raises(UsageError, match=r"outcome of 'a': got .*; allowed: 0/1"):
+        OutcomeTable.of([("a", passed)])  # type: ignore[list-item]
+    assert OutcomeTable.of([("a", 1), ("a", np.False_)]).outcomes == ((1, 0),)  # type: ignore[list-item]
 
 
 def test_fits_take_lists() -> None:
@@ -163,6 +215,36 @@ def test_selection_is_that_of_a_sequence() -> None:
     tallies = TallyArray.fixed(passes=[1, 2, 3], trials=9)
     assert list(tallies[1:]) == [tallies[1], tallies[-1]]
     assert isinstance(tallies[:0], TallyArray)
+    assert tallies[np.int64(1)] == tallies[np.array(1)] == tallies[1]
+
+
+@pytest.mark.parametrize(
+    ("which", "left"),
+    [
+        ([0, 2], [0, 2]),
+        (np.array([2, 0]), [2, 0]),
+        ([True, False, True], [0, 2]),
+        (np.array([False, True, False]), [1]),
+        (np.array([1]), [1]),
+        ([], []),
+        (np.zeros(3, bool), []),
+    ],
+)
+def test_masks_and_positions_select(which: object, left: list[int]) -> None:
+    tallies = TallyArray.fixed(passes=[1, 2, 3], trials=9)
+    assert list(tallies[which]) == list(tallies.take(which)) == [tallies[i] for i in left]  # type: ignore[index, arg-type, call-overload]
+
+
+def test_what_selects_nothing_is_named() -> None:
+    tallies = TallyArray.fixed(passes=[1, 2, 3], trials=9)
+    for odd in ([[0, 1]], [0.5], ["a"]):
+        with pytest.raises(UsageError, match="in place of positions; allowed: a mask"):
+            tallies[odd]  # type: ignore[call-overload]
+    with pytest.raises(UsageError, match="in place of positions"):
+        tallies.take(1)  # type: ignore[arg-type]
+    for off in (3, [3], [True, False]):
+        with pytest.raises(IndexError):
+            tallies[off]  # type: ignore[call-overload]
 
 
 def test_counts_too_large_for_one_key() -> None:
