@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from passuntil.errors import EngineError
 from passuntil.records import Completion, FinishReason, Instance, SampleKey, Verdict
 
 __all__ = [
@@ -153,8 +154,22 @@ class Undecoded:
         return len(self.token_ids)
 
     def completion(self) -> Completion:
-        """Return it with its text."""
-        return Completion(self.key, self.decode(), self.token_ids, self.finish_reason)
+        """Return it with its text.
+
+        Raises
+        ------
+        EngineError
+            There is none.
+        """
+        try:
+            text = self.decode()
+        except Exception as error:
+            raise EngineError(
+                f"{self.key}: got {type(error).__name__}: {error} from decoding {self.n_tokens} "
+                "tokens; allowed: tokens of the model's own tokenizer; see that the tokenizer "
+                "belongs to the model, and run the same command again to resume."
+            ) from error
+        return Completion(self.key, text, self.token_ids, self.finish_reason)
 
 
 @runtime_checkable

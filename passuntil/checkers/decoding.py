@@ -28,7 +28,7 @@ class DecodingThread:
     def __init__(
         self,
         pass_on: Callable[[Instance, Completion], None],
-        fail: Callable[[Exception], None],
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._pass_on = pass_on
         self._fail = fail
@@ -55,6 +55,6 @@ class DecodingThread:
             instance, undecoded = job
             try:
                 self._pass_on(instance, undecoded.completion())
-            except Exception as error:  # raised again in the driver's thread
+            except BaseException as error:  # a panic of a tokenizer too: the driver raises it
                 self._fail(error)
                 return

@@ -118,7 +118,7 @@ class CheckerPool:
         self._n_joined = 0
         self._cache: OrderedDict[bytes, Verdict] = OrderedDict()
         self._in_progress: dict[bytes, list[Completion]] = {}
-        self._fatal: Exception | None = None
+        self._fatal: BaseException | None = None
         self._is_closed = False
 
     @property
@@ -208,6 +208,8 @@ class CheckerPool:
         """Hand a completion to its checker, unless an equal one is judged or about to be."""
         job = _Job(_digest(instance, completion), instance, completion)
         with self._lock:
+            if self._is_closed:
+                return
             verdict = self._cache.get(job.digest)
             if verdict is not None:
                 self._cache.move_to_end(job.digest)
@@ -235,7 +237,7 @@ class CheckerPool:
                     return Judgement(completion, None, error)
         raise AssertionError("unreachable")
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Have the driver's thread raise it."""
         with self._lock:
             self._fatal = error
@@ -261,7 +263,7 @@ class CheckerPool:
             jobs = [job, *self._more(checker, queue)]
             try:
                 judgements = self._judge_all(checker, jobs)
-            except Exception as error:
+            except BaseException as error:
                 self._fail(error)
                 return
             for each, judgement in zip(jobs, judgements, strict=True):

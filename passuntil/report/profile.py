@@ -51,11 +51,11 @@ def print_profile(console: Console, run: RunRecord) -> None:
             highlight=False,
         )
     console.print(
-        "Checks run in threads beside the driver; cheap ones are part of handing over. "
-        "Sampling, scheduling and detokenising are parts of the engine's work, told apart by "
-        "`run --profile`; without, the engine step holds them (-). On a GPU, sampling is the time "
-        "to launch it: what it takes there is in the engine step. What a killed start had in "
-        "flight is in no count.",
+        "Checks run in threads beside the driver, and so does the making of the texts that they "
+        "read; cheap ones, with theirs, are part of handing over. Sampling, scheduling and "
+        "detokenising are parts of the engine's work, told apart by `run --profile`; without, the "
+        "engine step holds them (-). On a GPU, sampling is the time to launch it: what it takes "
+        "there is in the engine step. What a killed start had in flight is in no count.",
         highlight=False,
     )
 

@@ -25,8 +25,8 @@ from passuntil.runner.record import InstanceRecord, fold
 from passuntil.runner.rounds import RoundObserver, check_rounds, decide_rounds, rules_of
 from passuntil.runner.sealed import seal_forecasts
 from passuntil.runner.shares import PoolShares
+from passuntil.runner.steered import SteeredEnds
 from passuntil.sampler.scorer import Scorer
-from passuntil.steering import Steering
 from passuntil.stopping import InstanceState
 
 __all__ = ["FamilyRun", "Observer"]
@@ -120,6 +120,7 @@ class FamilyRun:
         self._checkers = checkers
         self._make_scorer = make_scorer
         self._shares = PoolShares(pool)
+        self._steered = SteeredEnds(ledger)
         self._notes = ModelNotes(job, folder, ledger, checkers, write_checkers)
         self._observer = observer
         self._make_sampler = make_sampler
@@ -204,9 +205,9 @@ class FamilyRun:
                 greedy.append(instance)
         goal = job.goal(model)
         if goal is not None:  # which instances are done follows from the verdicts of all
-            for task in dict.fromkeys(run.instance.task for run in runs):
-                group = [run.state for run in runs if run.instance.task == task]
-                Steering(goal, group).advance()
+            for task, states in _by_task(runs).items():
+                self._steered.resteer(model.name, task, goal, states)
+                self._steered.record(model.name, task, states)
         return _Part(model, runs, greedy, n_done)
 
     def _sample(self, parts: Sequence[_Part]) -> None:
@@ -247,7 +248,11 @@ class FamilyRun:
 
     def _write_end(self, part: _Part) -> None:
         assert part.drive is not None
-        self._notes.write_end(part.model.name, part.drive, part.runs, part.share_s)
+        name = part.model.name
+        self._notes.write_end(name, part.drive, part.runs, part.share_s)
+        if self._job.goal(part.model) is not None:
+            for task, states in _by_task(part.runs).items():
+                self._steered.record(name, task, states)
 
     def _begin(self, part: _Part) -> None:
         self._observer.on_model(part.model, part.n_done, len(self._job.family))
@@ -286,3 +291,10 @@ class FamilyRun:
     def _on_progress(self, snapshot: Snapshot) -> None:
         self._notes.watch(snapshot)
         self._observer.on_progress(snapshot)
+
+
+def _by_task(runs: Sequence[InstanceRun]) -> dict[str, list[InstanceState]]:
+    states: dict[str, list[InstanceState]] = {}
+    for run in runs:
+        states.setdefault(run.instance.task, []).append(run.state)
+    return states

@@ -17,7 +17,7 @@ from passuntil.ports import Ledger
 from passuntil.records import Tally
 from passuntil.runner.rates import MeasuredRate, read_rates
 from passuntil.runner.rounds import final_rules_of
-from passuntil.steering import Steering
+from passuntil.runner.steered import SteeredEnds
 from passuntil.stopping import InstanceState, StopRule
 
 __all__ = ["FEW_SAMPLES", "LEDGER_FILE", "InstanceRecord", "RunRecord", "TaskRecord", "fold"]
@@ -226,15 +226,15 @@ class RunRecord:
                     if task.method == "likelihood"
                     else None,
                 )
+        steered = SteeredEnds(ledger)
         for model in job.family:
             goal = job.goal(model)
             for task in job.tasks:
-                # whether the goal was reached follows from verdicts and faults
                 found = tasks[model.name, task.name]
                 if goal is not None and found.rates is None:
                     aborted = {i for i, name in enumerate(found.instances) if name in found.faults}
                     states = [record.state for record in found.instances.values()]
-                    Steering(goal, states).advance(aborted=aborted)
+                    steered.resteer(model.name, task.name, goal, states, aborted=aborted)
         engines: Mapping[str, Any] = ledger.read_meta("engines") or {}
         checkers: Mapping[str, Any] = ledger.read_meta("checkers") or {}
         speeds: Mapping[str, Any] = ledger.read_meta("speeds") or {}

@@ -17,8 +17,9 @@ class StepParts:
     """Adds up the seconds that the steps of an in-process ``LLMEngine`` spend in their parts.
 
     Sampling is the call of vLLM's sampler: where a GPU runs it asynchronously, the time to launch
-    it. Scheduling is vLLM's own choice of what to compute and its bookkeeping. Detokenising is all
-    that turns token ids into finished outputs and text. The rest of a step is the model.
+    it. Scheduling is vLLM's own choice of what to compute and its bookkeeping. Detokenising is what
+    turns token ids into finished outputs, and into text where stop strings are looked for. The rest
+    of a step is the model.
 
     Parameters
     ----------
@@ -37,15 +38,15 @@ class StepParts:
         if not self._is_known:
             return
         runner = executor.driver_worker.worker.model_runner
-        runner.sampler = _Timed(runner.sampler, self.timed("sampling", runner.sampler))
+        runner.sampler = _Timed(runner.sampler, self._timed("sampling", runner.sampler))
         for owner, name, part in (
             (core.scheduler, "schedule", "scheduling"),
             (core.scheduler, "update_from_output", "scheduling"),
             (engine.output_processor, "process_outputs", "detokenising"),
         ):
-            setattr(owner, name, self.timed(part, getattr(owner, name)))
+            setattr(owner, name, self._timed(part, getattr(owner, name)))
 
-    def timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function, its time added to a part."""
 
         def run(*args: Any, **options: Any) -> Any:

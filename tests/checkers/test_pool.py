@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from passuntil.checkers.exact import ExactChecker
 from passuntil.checkers.pool import CheckerPool
-from passuntil.errors import CheckerError, UsageError
+from passuntil.errors import CheckerError, EngineError, UsageError
 from passuntil.ports import Undecoded
 from passuntil.records import Completion, ExactAnswer, FinishReason, Instance, SampleKey, Verdict
 
@@ -57,7 +57,7 @@ def undecoded(text, index=1, finish=FinishReason.END, threads=None):
     def decode():
         if threads is not None:
             threads.add(threading.current_thread().name)
-        if isinstance(text, Exception):
+        if isinstance(text, BaseException):
             raise text
         return text
 
@@ -353,10 +353,21 @@ def test_undecoded_completions_count_towards_the_bound():
 def test_a_failure_to_decode_is_raised_to_the_driver():
     with CheckerPool({"t": Fake()}) as pool:
         pool.submit(INSTANCE, undecoded(ZeroDivisionError("bug")))
-        with pytest.raises(ZeroDivisionError, match="bug"):
+        with pytest.raises(EngineError, match="got ZeroDivisionError: bug from decoding"):
             drain(pool)
-        with pytest.raises(ZeroDivisionError, match="bug"):
+        with pytest.raises(EngineError, match="bug"):
             pool.submit(INSTANCE, undecoded("good"))
+
+
+class Panic(BaseException):
+    """What a panic of code in Rust arrives as is no Exception."""
+
+
+def test_a_panic_of_a_tokenizer_does_not_leave_the_driver_waiting():
+    with CheckerPool({"t": Fake()}) as pool:
+        pool.submit(INSTANCE, undecoded(Panic("in Rust")))
+        with pytest.raises(Panic, match="in Rust"):
+            drain(pool)
 
 
 def test_close_drops_what_is_not_decoded_and_ends_the_thread():

@@ -29,6 +29,7 @@ from passuntil.runner.instance import InstanceRun
 from passuntil.runner.recheck import recheck_run
 from passuntil.runner.record import LEDGER_FILE, RunRecord
 from passuntil.runner.run import run_job
+from passuntil.runner.steered import STEERED
 from passuntil.runner.verify import verify_run
 from passuntil.sampler.scripted import ScriptedSampler, bernoulli
 from passuntil.stopping import InstanceState, StopRule
@@ -102,6 +103,38 @@ def test_target_is_steered_and_says_so(tmp_path: Path) -> None:
     # easy instances need few samples, hopeless ones are not drawn to the end of the budget
     trials = [t.trials for t in record.tasks["huge", "answers"].tallies]
     assert trials[-1] < max(trials)
+
+
+def test_an_end_that_was_reached_stays_one_whatever_the_rule_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version may choose other rounds: a finished run is finished, its seals hold."""
+    job = make_job(tmp_path, *MODES["target"])
+    run(job, tmp_path / "run")
+    before = everything(tmp_path / "run")
+    monkeypatch.setattr("passuntil.steering.dataset.MISSING_SHARE", 0.9)
+    monkeypatch.setattr("passuntil.steering.dataset.ROUND_PER_INSTANCE", 31)
+    monkeypatch.setattr("passuntil.steering.dataset.PRIOR_A", 2.0)
+    monkeypatch.setattr("passuntil.steering.dataset.AGAIN", 0.5)
+    anew = run(make_job(tmp_path, *MODES["target"]), tmp_path / "anew").models
+    assert len(anew) == 4
+    assert everything(tmp_path / "anew") != before, "the other rule draws other samples"
+    record = RunRecord.load(tmp_path / "run")
+    assert all(task.is_finished for task in record.tasks.values())
+    assert not any(check.violations for check in verify_run(tmp_path / "run"))
+    assert run(job, tmp_path / "run").models == []
+    assert everything(tmp_path / "run") == before
+
+
+def test_an_end_is_recorded_by_the_next_start_where_a_kill_came_first(tmp_path: Path) -> None:
+    job = make_job(tmp_path, *MODES["target"])
+    run(job, tmp_path / "run")
+    with closing(SqliteLedger(tmp_path / "run" / LEDGER_FILE)) as ledger:
+        written = ledger.read_meta(STEERED)
+        ledger.write_meta(STEERED, {})
+    assert run(job, tmp_path / "run").models == []
+    with closing(SqliteLedger(tmp_path / "run" / LEDGER_FILE, mode="read")) as ledger:
+        assert ledger.read_meta(STEERED) == written != {}
 
 
 def test_rounds_of_a_forecast_are_recorded_and_told(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def _is_whole(token):
 
 
 def _same_number(a, b, is_alone):
+    if a == b:
+        float(a)  # ValueError where it is no number
+        return True
     if _is_whole(a) and _is_whole(b):
         return int(a) == int(b)
     a, b = float(a), float(b)

@@ -133,6 +133,15 @@ def test_texts(expected: str, printed: str, livecodebench: str, apps: str) -> No
             assert ours == theirs, rules
 
 
+@pytest.mark.parametrize("rules", [Rules.LIVECODEBENCH, Rules.APPS])
+def test_equal_whole_numbers_are_equal_however_long(rules: Rules) -> None:
+    """Python converts no text of over 4,300 digits."""
+    long = "1" * 5000
+    target = stdio_tests(["in"], [f"{long}\n1.0"], rules=rules)
+    assert passes(target, lambda text: f"{long}\n1.00") == "yes"
+    assert passes(target, lambda text: f"{long}1\n1.00") == "no"
+
+
 @pytest.mark.parametrize(("expected", "returned", "livecodebench", "apps"), RETURNED)
 def test_values(expected: Any, returned: str, livecodebench: str, apps: str) -> None:
     for is_apps, theirs in ((False, livecodebench), (True, apps)):
