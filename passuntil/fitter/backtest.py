@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.dataset import measure_pu
 from passuntil.estimator.exact import ExactRates
+from passuntil.estimator.inputs import float_array
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.backtest_result import LOWEST, BacktestResult, BacktestRow, BacktestSummary
 from passuntil.fitter.baselines import BASELINES
 from passuntil.fitter.family import Family, Tallies, as_family
 from passuntil.fitter.fit import ScalingFit
-from passuntil.fitter.joint import fit_joint
-from passuntil.fitter.loss_assisted import fit_loss_assisted
+from passuntil.fitter.joint import TOKENS, fit_joint
+from passuntil.fitter.loss_assisted import LOSSES, fit_loss_assisted
+from passuntil.fitter.observations import check_guess_rate
 from passuntil.fitter.scaling_law import FITS, fit_family
+from passuntil.records.counts import whole_number
 
 __all__ = ["BacktestResult", "BacktestRow", "BacktestSummary", "backtest"]
 
@@ -37,7 +40,7 @@ def backtest(
     *,
     n_params: ArrayLike,
     tallies: Tallies,
-    methods: Sequence[str] = METHODS,
+    methods: Iterable[str] = METHODS,
     confidence_level: float = 0.9,
     max_steps: int = 2,
     truth: ArrayLike | None = None,
@@ -51,7 +54,7 @@ def backtest(
     ----------
     n_params, tallies, guess_rate
         As in `fit_scaling_law`; four sizes at least.
-    methods : sequence of str
+    methods : iterable of str
         Fits; the baselines "last value", "dataset OLS" and "instance OLS" always run.
     confidence_level : float
         Of the intervals.
@@ -93,12 +96,13 @@ def backtest(
     [3, 3, 4]
     """
     level = check_level(confidence_level)
-    if isinstance(methods, str):
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
         raise UsageError(f"methods: got {methods!r}; allowed: a sequence; write [{methods!r}].")
-    if max_steps < 1:
+    methods = tuple(methods)
+    if whole_number("max_steps", max_steps) < 1:
         raise UsageError(f"max_steps: got {max_steps}; allowed: 1 or more sizes ahead.")
-    given = _given(n_params, methods, guess_rate, losses=losses, n_tokens=n_tokens)
     family = as_family(n_params, tallies)
+    given = _given(n_params, methods, guess_rate, losses=losses, n_tokens=n_tokens)
     if len(family) < 4:
         raise UsageError(
             f"backtest: got {len(family)} sizes; allowed: four or more (three to fit, one to "
@@ -142,7 +146,7 @@ def _measured(family: Family, n_params: ArrayLike, truth: ArrayLike | None) -> l
             for t in family.tallies
         ]
     order = np.argsort(np.asarray(n_params, float), kind="stable")
-    values = np.asarray(truth, float)
+    values = float_array("truth", truth, "give a PU of each model")
     if values.shape != order.shape:
         raise UsageError(
             f"truth: got shape {values.shape}; allowed: {order.shape}, a PU of each model."
@@ -179,8 +183,8 @@ def _given(
                 f"{', '.join(methods)}; allowed: with {method!r}, and only there."
             )
     order = np.argsort(np.asarray(n_params, float), kind="stable")
-    table = None if losses is None else np.asarray(losses, float)
-    tokens = None if n_tokens is None else np.asarray(n_tokens, float)
+    table = None if losses is None else float_array("losses", losses, LOSSES)
+    tokens = None if n_tokens is None else float_array("n_tokens", n_tokens, TOKENS)
     if table is not None and table.shape[1:] != order.shape:
         raise UsageError(
             f"losses: got shape {table.shape}; allowed: (n_instances, {len(order)}), a loss of "
@@ -191,7 +195,7 @@ def _given(
             f"n_tokens: got shape {tokens.shape}; allowed: {order.shape}, one a model."
         )
     return _Given(
-        guess_rate,
+        check_guess_rate(guess_rate),
         None if table is None else table[:, order],
         None if tokens is None else tokens[order],
     )

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,8 @@ class CombinedFit(PosteriorFit):
     shares : mapping of str to float
         Share of each law within its footing; the laws of a footing sum to 1.
     left_out : str
-        Why the laws of the instances are not in the pool, where evidence rules them out.
+        Why the laws of the instances are not in the pool; empty where they are, and where there
+        is one instance, of which the dataset's laws are those.
 
     Examples
     --------
@@ -103,6 +105,13 @@ class CombinedFit(PosteriorFit):
     parts: Mapping[str, Part]
     shares: Mapping[str, float]
     left_out: str = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"parts": dict(self.parts), "shares": dict(self.shares)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        views = {name: MappingProxyType(state[name]) for name in ("parts", "shares")}
+        self.__dict__.update(state | views)  # views have no pickle of their own
 
     @property
     def observations(self) -> Observations:
@@ -195,8 +204,9 @@ class CombinedFit(PosteriorFit):
 def fit_combined(family: Family, guess_rate: float = 0.0) -> CombinedFit:
     """Return the pool of laws.
 
-    Instance laws need the same instances under every model, no exact rate of 0 and not a guess rate
-    beside exact rates; otherwise the pool has the dataset's laws only.
+    Instance laws need the same instances under every model, two or more, no exact rate of 0 and
+    not a guess rate beside exact rates; otherwise the pool has the dataset's laws only, and
+    `left_out` says why.
 
     Parameters
     ----------
@@ -257,8 +267,7 @@ def _fit_parts(
     for shape in SHAPES.values():
         posterior = fit_law(LAWS[shape.law], x, observations, n_draws=512)
         parts[shape.dataset] = LawFit(family, shape.dataset, guess_rate, posterior)
-    n_instances = {len(t) for t in family.tallies}
-    if len(n_instances) > 1 or max(n_instances) == 1:
+    if max(len(t) for t in family.tallies) == 1:
         return parts, ""
     try:
         line = fit_instances(family, guess_rate)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.arrays import TallyArray, as_tally_array
 from passuntil.estimator.exact import ExactRates
+from passuntil.estimator.inputs import float_array
 from passuntil.records import Tally
 
 __all__ = ["Evidence", "Family", "Tallies", "as_family", "mean_rate", "point_rates"]
@@ -94,14 +95,14 @@ def as_family(n_params: ArrayLike, tallies: Tallies) -> Family:
     >>> family.n_params.tolist(), family.tallies[0][0]
     ([10000000.0, 100000000.0], Tally.fixed(passes=2, trials=100))
     """
-    try:
-        sizes = np.atleast_1d(np.asarray(n_params, float))
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"n_params: got {n_params!r}; allowed: positive numbers; write 7e9 for 7B."
-        ) from None
+    sizes = np.atleast_1d(float_array("n_params", n_params, "write 7e9 for 7B"))
     if sizes.ndim != 1:
         raise UsageError(f"n_params: got shape {sizes.shape}; allowed: (n_models,); flatten it.")
+    if not isinstance(tallies, Iterable):
+        raise UsageError(
+            f"tallies: got {tallies!r}; allowed: a list with the tallies of each model; give one "
+            "TallyArray a model."
+        )
     arrays = [t if isinstance(t, ExactRates) else as_tally_array(t) for t in tallies]
     if len(sizes) != len(arrays):
         raise UsageError(

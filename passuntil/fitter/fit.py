@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from passuntil.errors import UsageError
+from passuntil.estimator.inputs import one_number
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.digest import tallies_digest
 from passuntil.fitter.family import Family
@@ -121,9 +121,8 @@ class ScalingFit(ABC):
         return tallies_digest(self.family.tallies)
 
     def _checked(self, n_params: float, confidence_level: float) -> tuple[float, float, float]:
-        is_number = isinstance(n_params, Real)
-        size = float(n_params) if is_number else np.nan
-        if not (np.isfinite(size) and size > 0):
+        size = one_number(n_params)
+        if size is None or not 0 < size < np.inf:
             raise UsageError(
                 f"n_params: got {n_params!r}; allowed: a positive number; write 7e9 for 7B, and "
                 "ask for one size at a time."

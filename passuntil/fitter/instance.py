@@ -295,7 +295,7 @@ def fit_instances(
     >>> fit.alphas.shape, round(float(fit.alphas.mean()), 1)
     ((9,), 0.2)
     """
-    check_guess_rate(guess_rate)
+    guess_rate = check_guess_rate(guess_rate)
     hierarchy, center, rows = build_hierarchy(
         family, "saturating" if is_bent else "none", guess_rate=guess_rate
     )

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from passuntil.errors import UsageError
+from passuntil.estimator.inputs import float_array, one_number
 from passuntil.fitter.family import Family
 from passuntil.fitter.fit import ScalingFit
 from passuntil.fitter.lack_of_fit import LackOfFit
@@ -27,12 +28,14 @@ from passuntil.fitter.laws import (
     bounded_exp,
     normal_log_density,
 )
-from passuntil.fitter.observations import no_peak, observe
+from passuntil.fitter.observations import check_guess_rate, no_peak, observe
 from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
 
 __all__ = ["JointFit", "fit_joint"]
 
 Floats = NDArray[np.float64]
+TOKENS = "write 20e9 for 20B, one number a model"
+"""What to do where tokens are no numbers."""
 
 
 def joint_hazard(theta: Floats, x: Floats, y: Floats) -> Floats:
@@ -45,6 +48,20 @@ def joint_hazard(theta: Floats, x: Floats, y: Floats) -> Floats:
     of_size = np.exp(np.clip(-alpha * x, -50, 50))
     of_tokens = np.exp(np.clip(-beta * y, -50, 50))
     return np.asarray(theta[:, :1] + np.log((1 - share) * of_size + share * of_tokens), float)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HazardOfModels:
+    """F of measured models: `joint_hazard` at their tokens. A class, since fits are pickled."""
+
+    y: Floats
+
+    def __call__(self, theta: Floats, x: Floats, x_last: float) -> Floats:
+        return joint_hazard(theta, x - x_last, self.y)
+
+
+def _start(x: Floats, f: Floats) -> Floats:
+    return np.array([f[-1], ALPHA_LOG_CENTER, ALPHA_LOG_CENTER, SHARE_CENTER])
 
 
 def _log_prior(theta: Floats) -> Floats:
@@ -135,9 +152,11 @@ class JointFit(ScalingFit):
         True
         """
         size, level, ratio = self._checked(n_params, confidence_level)
-        tokens = float(self.n_tokens[-1]) if n_tokens is None else float(n_tokens)
-        if not (np.isfinite(tokens) and tokens > 0):
-            raise UsageError(f"n_tokens: got {n_tokens!r}; allowed: a positive number.")
+        tokens = float(self.n_tokens[-1]) if n_tokens is None else one_number(n_tokens)
+        if tokens is None or not 0 < tokens < np.inf:
+            raise UsageError(
+                f"n_tokens: got {n_tokens!r}; allowed: a positive number; write 20e9 for 20B."
+            )
         draws, scatter = self.posterior.draws, bounded_exp(self.posterior.draws.points[:, 4])
         x = np.log([size / self.family.n_params[-1]])
         y = np.log([tokens / self.n_tokens[-1]])
@@ -189,7 +208,8 @@ def fit_joint(family: Family, n_tokens: ArrayLike, guess_rate: float = 0.0) -> J
     >>> forecast.low < truth < forecast.high
     True
     """
-    tokens = np.asarray(n_tokens, float)
+    tokens = float_array("n_tokens", n_tokens, TOKENS)
+    guess_rate = check_guess_rate(guess_rate)
     if tokens.shape != family.n_params.shape or not (np.isfinite(tokens) & (tokens > 0)).all():
         raise UsageError(
             f"n_tokens: got {tokens.tolist()}; allowed: {len(family)} positive numbers, one a "
@@ -198,13 +218,12 @@ def fit_joint(family: Family, n_tokens: ArrayLike, guess_rate: float = 0.0) -> J
     observations = observe(family, guess_rate=guess_rate)
     if not observations.has_peak.any():
         raise no_peak("joint", guess_rate)
-    y = np.log(tokens / tokens[-1])
     law = Law(
         "joint",
         4,
-        lambda theta, x, x_last: joint_hazard(theta, x - x_last, y),
+        _HazardOfModels(np.log(tokens / tokens[-1])),
         _log_prior,
-        lambda x, f: np.array([f[-1], ALPHA_LOG_CENTER, ALPHA_LOG_CENTER, SHARE_CENTER]),
+        _start,
         (0.1, 0.3, 0.3, 0.7),
     )
     posterior = fit_law(law, np.log(family.n_params), observations)

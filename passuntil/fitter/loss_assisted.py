@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from passuntil.errors import EstimationError, UsageError
+from passuntil.estimator.inputs import float_array
 from passuntil.estimator.intervals import check_level
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.family import Family
@@ -42,6 +43,8 @@ FREE = [0, 2, 5, 6, 7]
 START = np.array([1.5, np.log(0.7), np.log(0.05), np.log(0.1), LOSS_CENTER])
 STEP = np.array([0.2, 0.3, 0.9, 0.7, 0.2])
 
+LOSSES = "give a loss > 0 of each instance"
+"""What to do where losses are no numbers."""
 LEAST_EXTRAPOLATED = 3  # models; two lie on a line whatever their scatter
 
 
@@ -229,7 +232,7 @@ class LossAssistedFit(PosteriorFit):
         return value, own * spread, float(shared @ shared / room) * spread
 
     def _checked_losses(self, losses: ArrayLike) -> Floats:
-        array = np.asarray(losses, float)
+        array = float_array("losses", losses, LOSSES)
         if array.shape != self.losses.shape[:1] or not (np.isfinite(array) & (array > 0)).all():
             raise UsageError(
                 f"losses: got shape {array.shape}; allowed: {self.losses.shape[:1]}, one positive "
@@ -277,7 +280,7 @@ def fit_loss_assisted(
     """
     found = pair_evidence(family)
     passes = found.passes
-    array = np.asarray(losses, float)
+    array = float_array("losses", losses, LOSSES)
     if array.shape != passes.shape or not (np.isfinite(array) & (array > 0)).all():
         raise UsageError(
             f"losses: got shape {array.shape}, or values that are not positive; allowed: "
@@ -286,7 +289,7 @@ def fit_loss_assisted(
     log_losses = np.log(array)
     data = np.zeros(len(family)), passes, found.trials, np.ones(len(passes))
     centred = log_losses - log_losses.mean()
-    check_guess_rate(guess_rate)
+    guess_rate = check_guess_rate(guess_rate)
     if guess_rate and found.exact is not None:
         raise guesses_and_exact("loss_assisted")
     hierarchy = (

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.dataset import dataset_pass_rate, zero_limit
 from passuntil.estimator.exact import ExactRates
+from passuntil.estimator.inputs import one_number
 from passuntil.fitter.family import Evidence, Family
 
 __all__ = [
@@ -227,8 +228,7 @@ def observe(family: Family, *, guess_rate: float = 0.0) -> Observations:
     >>> observe(family).hazards.round(3)
     array([1.827, 1.55 ])
     """
-    check_guess_rate(guess_rate)
-    return _observe(family.tallies, guess_rate)
+    return _observe(family.tallies, check_guess_rate(guess_rate))
 
 
 def no_peak(method: str, guess_rate: float) -> EstimationError:
@@ -242,10 +242,15 @@ def no_peak(method: str, guess_rate: float) -> EstimationError:
     )
 
 
-def check_guess_rate(guess_rate: float) -> None:
-    """Raise UsageError for a guess rate outside [0, 1)."""
-    if not 0 <= guess_rate < 1:
-        raise UsageError(f"guess_rate: got {guess_rate!r}; allowed: 0 <= g < 1.")
+def check_guess_rate(guess_rate: float) -> float:
+    """Return the guess rate, or raise UsageError for one outside [0, 1)."""
+    g = one_number(guess_rate)
+    if g is None or not 0 <= g < 1:
+        raise UsageError(
+            f"guess_rate: got {guess_rate!r}; allowed: a number, 0 <= g < 1; write 0.25 for one "
+            "of four choices."
+        )
+    return g
 
 
 def observe_one(tallies: Evidence, *, guess_rate: float = 0.0) -> Observations:

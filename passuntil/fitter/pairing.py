@@ -56,9 +56,9 @@ def pair_evidence(family: Family) -> PairedEvidence:
     lengths = {len(t) for t in family.tallies}
     if len(lengths) != 1:
         raise EstimationError(
-            f"instance: got models with {sorted(lengths)} instances; allowed: the same instances "
-            "in the same order for every model; use Tally.open(passes=0, trials=0) for one that "
-            "was not sampled."
+            f"instance: got models with {min(lengths)} to {max(lengths)} instances; allowed: the "
+            "same instances in the same order for every model; use Tally.open(passes=0, trials=0) "
+            "for one that was not sampled."
         )
     columns = [
         _exact_columns(t)
@@ -124,6 +124,7 @@ def build_hierarchy(
 def guesses_and_exact(method: str) -> EstimationError:
     """Return the error of a guess rate beside exact rates."""
     return EstimationError(
-        f"{method}: got a guess rate and exact rates; allowed: one of both, since an exact rate "
-        "already holds what a model guesses; leave the guess rate out."
+        f"{method}: got a guess rate and exact rates; allowed: the instances' laws take one of "
+        "both, since an exact rate already holds what a model guesses; laws of the dataset, such "
+        "as 'mle', take both."
     )

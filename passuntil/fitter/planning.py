@@ -7,7 +7,7 @@ Where a model's rates are exact, se is 0 already and only another model is left 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from scipy.special import ndtri
 
 from passuntil.errors import EstimationError, UsageError
 from passuntil.estimator.exact import ExactRates
+from passuntil.estimator.inputs import one_number
 from passuntil.estimator.intervals import check_level
 from passuntil.fitter.family import Family
 from passuntil.fitter.fit import LawFit
@@ -169,7 +170,7 @@ def plan(
     n_params: float,
     *,
     confidence_level: float = 0.9,
-    new_sizes: Sequence[float] = (),
+    new_sizes: Iterable[float] = (),
     samples_per_second: float | None = None,
 ) -> Plan:
     """Return what more samples or more models would bring to the forecast of a size.
@@ -182,7 +183,7 @@ def plan(
         Size to forecast.
     confidence_level : float
         Of the interval.
-    new_sizes : sequence of float
+    new_sizes : iterable of float
         Sizes of models that could be measured too.
     samples_per_second : float, optional
         Measured speed, for hours.
@@ -216,21 +217,25 @@ def plan(
     >>> found.samples_to_halve is None, round(found.least_log_width / found.log_width, 1)
     (True, 0.8)
     """
-    check_level(confidence_level)
+    level = check_level(confidence_level)
     if not isinstance(family, Family):
         raise UsageError(
             f"family: got {type(family).__name__}; allowed: a Family; make one with "
             "as_family(n_params, tallies), or take fit.family."
         )
-    for name, size in [("n_params", n_params), *(("new_sizes", size) for size in new_sizes)]:
-        if not 0 < size < np.inf:
-            raise UsageError(f"{name}: got {size!r}; allowed: finite and > 0; name a model's size.")
-    if samples_per_second is not None and not samples_per_second > 0:
-        raise UsageError(f"samples_per_second: got {samples_per_second!r}; allowed: > 0.")
+    size, sizes = _size("n_params", n_params), _sizes(new_sizes)
+    speed = None if samples_per_second is None else one_number(samples_per_second)
+    if samples_per_second is not None and (speed is None or not speed > 0):
+        raise UsageError(
+            f"samples_per_second: got {samples_per_second!r}; allowed: > 0; give a measured speed."
+        )
     fit = fit_mle(family)
-    info = _information(fit, n_params, confidence_level)
+    info = _information(fit, size, level)
     samples = np.array(
-        [0.0 if isinstance(t, ExactRates) else float(t.trials.sum()) for t in family.tallies]
+        [
+            0.0 if isinstance(t, ExactRates) else float(t.trials.sum(dtype=float))
+            for t in family.tallies
+        ]
     )
     is_sampled = np.array([not isinstance(t, ExactRates) for t in family.tallies])
     now = info.log_width(info.se)
@@ -245,16 +250,14 @@ def plan(
         _measured_option(info, i, float(family.n_params[i]), samples, now)
         for i in np.flatnonzero(is_sampled)
     ]
-    options += [_new_option(info, size, samples) for size in new_sizes]
+    options += [_new_option(info, new, samples) for new in sizes]
     best = max(options, key=lambda o: (now - o.log_width) / max(o.samples, 1.0), default=None)
     extra = None if factor is None else float((factor - 1) * samples.sum())
-    hours = (
-        None if extra is None or samples_per_second is None else extra / samples_per_second / 3600
-    )
+    hours = None if extra is None or speed is None else extra / speed / 3600
     least = info.log_width(info.se / np.sqrt(MOST))
     return Plan(
-        float(n_params),
-        confidence_level,
+        size,
+        level,
         now,
         least,
         factor,
@@ -263,6 +266,27 @@ def plan(
         best,
         tuple(options),
         _words((now, least), extra, hours, best, is_sampled=bool(is_sampled.any())),
+    )
+
+
+def _size(name: str, value: object) -> float:
+    size = one_number(value)
+    if size is None or not 0 < size < np.inf:
+        raise UsageError(
+            f"{name}: got {value!r}; allowed: a number, finite and > 0; name a model's size, and "
+            "write 7e9 for 7B."
+        )
+    return size
+
+
+def _sizes(new_sizes: Iterable[float]) -> list[float]:
+    try:
+        if not isinstance(new_sizes, str | bytes):
+            return [_size("new_sizes", size) for size in tuple(new_sizes)]
+    except TypeError:  # one number, of whatever type
+        pass
+    raise UsageError(
+        f"new_sizes: got {new_sizes!r}; allowed: a sequence of sizes; write [2e9] for one."
     )
 
 

@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from passuntil.errors import EstimationError, UsageError, nearest
+from passuntil.estimator.inputs import float_array
 from passuntil.fitter.combined import fit_combined
 from passuntil.fitter.family import Family, Tallies, as_family, mean_rate
 from passuntil.fitter.fit import LawFit, OlsFit, ScalingFit
 from passuntil.fitter.instance import fit_instances
-from passuntil.fitter.joint import fit_joint
+from passuntil.fitter.joint import TOKENS, fit_joint
 from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS
 from passuntil.fitter.line import fit_line
-from passuntil.fitter.loss_assisted import fit_loss_assisted
-from passuntil.fitter.observations import no_peak, observe
+from passuntil.fitter.loss_assisted import LOSSES, fit_loss_assisted
+from passuntil.fitter.observations import check_guess_rate, no_peak, observe
 
 __all__ = ["FITS", "fit_family", "fit_mle", "fit_scaling_law"]
 
@@ -114,8 +115,8 @@ def fit_scaling_law(
     n_params : array_like of float, shape (n_models,)
         Sizes, any order; any covariate with a power law works (say which you mean:
         non-embedding or total parameters, compute, tokens).
-    tallies : sequence of (TallyArray or iterable of Tally)
-        One entry per model, one tally per instance.
+    tallies : sequence of (TallyArray, iterable of Tally, or ExactRates)
+        One entry per model, one tally or exact rate per instance.
     method : str
         "mle": binomial likelihood of the counts with log-log link and model-level scatter; zeros
         count as they are. "ols": the paper's regression on mean c/n. "saturating":
@@ -140,7 +141,7 @@ def fit_scaling_law(
     Raises
     ------
     UsageError
-        Unequal lengths, bad sizes, unknown method.
+        Unequal lengths, bad sizes, a guess rate outside [0, 1), unknown method.
     EstimationError
         The tallies do not determine the fit: "ols" where PU is 0 or 1, no passes at all.
 
@@ -167,6 +168,7 @@ def fit_scaling_law(
     True
     """
     family = as_family(n_params, tallies)
+    guess_rate = check_guess_rate(guess_rate)
     extra = {"loss_assisted": ("losses", losses), "joint": ("n_tokens", n_tokens)}
     for owner, (name, value) in extra.items():
         if (value is None) == (method == owner):
@@ -176,12 +178,12 @@ def fit_scaling_law(
             )
     order = np.argsort(np.asarray(n_params, float), kind="stable")
     if losses is not None:
-        array = np.asarray(losses, float)
+        array = float_array("losses", losses, LOSSES)
         # another shape is refused below, in words
         sorted_losses = array[:, order] if array.shape[1:] == order.shape else array
         return fit_loss_assisted(family, sorted_losses, guess_rate)
     if n_tokens is not None:
-        tokens = np.asarray(n_tokens, float)
+        tokens = float_array("n_tokens", n_tokens, TOKENS)
         return fit_joint(
             family, tokens[order] if tokens.shape == order.shape else tokens, guess_rate
         )
@@ -208,4 +210,4 @@ def fit_family(family: Family, method: str, *, guess_rate: float = 0.0) -> Scali
         raise UsageError(
             f"method: got {method!r}; allowed: {', '.join(names)}." + nearest(str(method), names)
         )
-    return FITS[method](family, guess_rate)
+    return FITS[method](family, check_guess_rate(guess_rate))
