@@ -43,8 +43,8 @@ from passuntil.estimator.posterior import draw_posterior
 from passuntil.fitter.family import as_family
 from passuntil.fitter.hierarchy import STEP, warp
 from passuntil.fitter.instance import build_hierarchy, forecast_mean
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import from_hazard
-from passuntil.fitter.prediction import HazardMixture
 from passuntil.stopping import StopRule
 
 LEVEL = 0.9

@@ -5,15 +5,17 @@ from passuntil.fitter.digest import tallies_digest
 from passuntil.fitter.emergence import EmergenceResult, emergence
 from passuntil.fitter.family import Family, as_family
 from passuntil.fitter.fit import ScalingFit
+from passuntil.fitter.grading import ForecastScore, score
 from passuntil.fitter.instance import InstancePredictions
 from passuntil.fitter.joint import JointFit
 from passuntil.fitter.lack_of_fit import LackOfFit
 from passuntil.fitter.line import Line, fit_line
 from passuntil.fitter.loss_assisted import LossAssistedFit
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.planning import Plan, plan
-from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+from passuntil.fitter.prediction import Prediction, VarianceComponents
 from passuntil.fitter.scaling_law import fit_scaling_law
-from passuntil.fitter.sealing import ForecastScore, SealedForecast, score, seal, seal_prediction
+from passuntil.fitter.sealing import SealedForecast, seal, seal_prediction
 
 __all__ = [
     "BacktestResult",

@@ -38,8 +38,9 @@ from passuntil.fitter.instance import InstanceFit, fit_instances
 from passuntil.fitter.lack_of_fit import LackOfFit, lack_of_fit
 from passuntil.fitter.law_fit import fit_law
 from passuntil.fitter.laws import LAWS, bounded_exp
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import Observations, no_peak, observe
-from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
+from passuntil.fitter.prediction import Forecast, VarianceComponents
 
 __all__ = ["CombinedFit", "fit_combined"]
 

@@ -18,8 +18,9 @@ from passuntil.fitter.lack_of_fit import LackOfFit, lack_of_fit
 from passuntil.fitter.law_fit import LawPosterior
 from passuntil.fitter.laws import bounded_exp
 from passuntil.fitter.line import Line
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import Observations, observe
-from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
+from passuntil.fitter.prediction import Forecast, Prediction, VarianceComponents
 
 __all__ = ["LawFit", "OlsFit", "PosteriorFit", "ScalingFit"]
 

@@ -16,9 +16,10 @@ from passuntil.fitter.hyperparameters import BEND_CENTER, START, STEP, warp
 from passuntil.fitter.latents import Latents
 from passuntil.fitter.laws import bounded_exp, damping_draws
 from passuntil.fitter.mean_forecast import MeanForecast, forecast_mean
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import check_guess_rate, from_hazard
 from passuntil.fitter.pairing import build_hierarchy
-from passuntil.fitter.prediction import Forecast, HazardMixture, VarianceComponents
+from passuntil.fitter.prediction import Forecast, VarianceComponents
 
 __all__ = [
     "InstanceFit",

@@ -28,8 +28,9 @@ from passuntil.fitter.laws import (
     bounded_exp,
     normal_log_density,
 )
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import check_guess_rate, no_peak, observe
-from passuntil.fitter.prediction import HazardMixture, Prediction, VarianceComponents
+from passuntil.fitter.prediction import Prediction, VarianceComponents
 
 __all__ = ["JointFit", "fit_joint"]
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from passuntil.estimator.posterior import Draws, draw_posterior
 from passuntil.fitter.laws import Law, bounded_exp, scatter_log_prior
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import Observations
-from passuntil.fitter.prediction import HazardMixture, VarianceComponents
+from passuntil.fitter.prediction import VarianceComponents
 
 __all__ = ["LawPosterior", "fit_law"]
 

@@ -31,9 +31,10 @@ from passuntil.fitter.hierarchy import Hierarchy
 from passuntil.fitter.hyperparameters import LOSS_CENTER
 from passuntil.fitter.latents import Latents
 from passuntil.fitter.mean_forecast import forecast_mean
+from passuntil.fitter.mixture import HazardMixture
 from passuntil.fitter.observations import check_guess_rate
 from passuntil.fitter.pairing import guesses_and_exact, pair_evidence
-from passuntil.fitter.prediction import Forecast, HazardMixture, Prediction, VarianceComponents
+from passuntil.fitter.prediction import Forecast, Prediction, VarianceComponents
 
 __all__ = ["LossAssistedFit", "fit_loss_assisted"]
 
