@@ -16,10 +16,10 @@ __all__ = ["PREIMPORT", "PREIMPORT_ALL", "boot"]
 # What the jail's own code imports, all that the gate of the batch tier lets programs import (a
 # neighbour must not be able to tell that it came second), and what solutions of HumanEval, MBPP and
 # the like use beyond that. A shared object is five mappings, which every fork copies, so six
-# modules that are rare and bring some are left out: imported on demand, in a child and on its CPU
-# time, hashlib (with libcrypto) takes 4 ms, queue and base64 1 ms, array, binascii and unicodedata
-# less than 1 ms of a limit of at least 100 ms, also where the canonical solution needs them;
-# without them a sample takes 4 % less. Heavier ones (asyncio: 113 ms) never were here.
+# modules that are rare and bring some (hashlib all of libcrypto) are left out: array, base64,
+# binascii, hashlib, queue, unicodedata. Imported on demand, in a child and on its CPU time, each
+# takes a few milliseconds of a limit of at least 100. Heavier ones, such as asyncio, which would
+# take all of that, never were here.
 PREIMPORT = (  # noqa: SIM905
     "abc bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime "
     "decimal enum fractions functools heapq io itertools json keyword locale math numbers operator "
